@@ -1,0 +1,13 @@
+// Package ashlar is the map of a library of distributed-systems primitives.
+//
+// Each package below it is of use on its own:
+//
+//   - ring: consistent hashing: ring, partition table, bounded load, jump, rendezvous, maglev
+//   - lsm: embedded, ordered, crash-safe key-value store
+//   - bloom: approximate set filters, growing and static
+//   - merkle: replica anti-entropy, and RFC 6962 proofs
+//   - vclock: version vectors, sibling sets, hybrid logical clock
+//
+// The systems under examples/ are composed of these packages and of no other
+// engine; docs/ARCHITECTURE.md shows how they fit together.
+package ashlar
