@@ -1,0 +1,134 @@
+// Package story tells what a system does, a line an event, and counts what it proves.
+//
+// Every system under examples/ runs one scripted story. Told to a person it is a log
+// that can be read aloud; under -check the same story is the test, and its last line
+// is "N passed, 0 failed".
+package story
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+)
+
+// ErrFailed is returned by Close when a check failed.
+var ErrFailed = errors.New("story: a check failed")
+
+// Story writes lines to one writer. It is safe for concurrent use.
+type Story struct {
+	now   func() time.Time
+	start time.Time
+
+	mu     sync.Mutex
+	w      io.Writer // guarded by mu
+	passed int       // guarded by mu
+	failed []string  // guarded by mu
+	open   bool      // guarded by mu: a progress line without its end is on the screen
+	redraw bool
+}
+
+// New tells a story to w. On a terminal, which the caller knows of, progress lines are
+// drawn over each other.
+func New(w io.Writer, terminal bool) *Story {
+	return &Story{w: w, redraw: terminal, now: time.Now, start: time.Now()}
+}
+
+// Say writes one event.
+func (s *Story) Say(format string, args ...any) { s.line("  ", format, args...) }
+
+// Chapter writes a heading.
+func (s *Story) Chapter(format string, args ...any) {
+	s.mu.Lock()
+	s.end()
+	fmt.Fprintln(s.w)
+	s.mu.Unlock()
+	s.line("# ", format, args...)
+}
+
+// Check records whether what the story claims holds, and says so.
+func (s *Story) Check(ok bool, format string, args ...any) bool {
+	text := fmt.Sprintf(format, args...)
+	s.mu.Lock()
+	if ok {
+		s.passed++
+	} else {
+		s.failed = append(s.failed, text)
+	}
+	s.mu.Unlock()
+	if ok {
+		s.line("ok ", "%s", text)
+	} else {
+		s.line("FAILED ", "%s", text)
+	}
+	return ok
+}
+
+// CheckErr is Check for an error, whose text it adds.
+func (s *Story) CheckErr(err error, format string, args ...any) bool {
+	if err != nil {
+		return s.Check(false, "%s: %v", fmt.Sprintf(format, args...), err)
+	}
+	return s.Check(true, format, args...)
+}
+
+// Progress shows how far a long task has come. On a terminal the lines replace each
+// other; elsewhere only the last one is written.
+func (s *Story) Progress(done, total int, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	last := done >= total
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.redraw:
+		fmt.Fprintf(s.w, "\r\x1b[K%s %s %s", s.stamp(), bar(done, total, 24), text)
+		s.open = true
+		if last {
+			s.end()
+		}
+	case last:
+		fmt.Fprintf(s.w, "%s    %s\n", s.stamp(), text)
+	}
+}
+
+// Close writes the tally and returns an error that matches ErrFailed if a check failed.
+func (s *Story) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end()
+	fmt.Fprintf(s.w, "%d passed, %d failed\n", s.passed, len(s.failed))
+	if len(s.failed) > 0 {
+		return fmt.Errorf("%w: %s", ErrFailed, strings.Join(s.failed, "; "))
+	}
+	return nil
+}
+
+func (s *Story) line(mark, format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end()
+	fmt.Fprintf(s.w, "%s %s%s\n", s.stamp(), mark, fmt.Sprintf(format, args...))
+}
+
+// end closes a progress line. The caller holds mu.
+func (s *Story) end() {
+	if s.open {
+		fmt.Fprintln(s.w)
+		s.open = false
+	}
+}
+
+func (s *Story) stamp() string {
+	return fmt.Sprintf("%6.2fs", s.now().Sub(s.start).Seconds())
+}
+
+// bar draws done of total as a bar of width cells.
+func bar(done, total, width int) string {
+	full := width
+	if total > 0 {
+		full = min(max(done, 0), total) * width / total
+	}
+	return "[" + strings.Repeat("=", full) + strings.Repeat(" ", width-full) + "]"
+}

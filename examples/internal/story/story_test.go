@@ -1,0 +1,65 @@
+package story
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func newTest(terminal bool) (*Story, *bytes.Buffer) {
+	var buf bytes.Buffer
+	s := New(&buf, terminal)
+	clock := s.start
+	s.now = func() time.Time { clock = clock.Add(250 * time.Millisecond); return clock }
+	return s, &buf
+}
+
+func TestStory(t *testing.T) {
+	s, buf := newTest(false)
+	s.Chapter("load %d", 2)
+	s.Progress(1, 2, "half")
+	s.Progress(2, 2, "2 of 2")
+	s.Say("a node is killed")
+	require.True(t, s.Check(true, "nothing lost"))
+	require.True(t, s.CheckErr(nil, "healed"))
+	require.NoError(t, s.Close())
+	require.Equal(t, `
+  0.25s # load 2
+  0.50s    2 of 2
+  0.75s   a node is killed
+  1.00s ok nothing lost
+  1.25s ok healed
+2 passed, 0 failed
+`, buf.String())
+}
+
+func TestStoryCountsFailures(t *testing.T) {
+	s, buf := newTest(false)
+	s.Check(true, "one")
+	s.Check(false, "two")
+	s.CheckErr(errors.New("boom"), "three")
+	err := s.Close()
+	require.ErrorIs(t, err, ErrFailed)
+	require.ErrorContains(t, err, "two; three: boom")
+	require.Contains(t, buf.String(), "FAILED two\n")
+	require.Contains(t, buf.String(), "1 passed, 2 failed\n")
+}
+
+func TestProgressOnATerminal(t *testing.T) {
+	s, buf := newTest(true)
+	s.Progress(1, 2, "a")
+	s.Say("interrupts")
+	s.Progress(2, 2, "b")
+	require.Equal(t, "\r\x1b[K  0.25s [============            ] a\n"+
+		"  0.50s   interrupts\n"+
+		"\r\x1b[K  0.75s [========================] b\n", buf.String())
+}
+
+func TestBar(t *testing.T) {
+	require.Equal(t, "[    ]", bar(-1, 4, 4))
+	require.Equal(t, "[====]", bar(9, 4, 4))
+	require.Equal(t, "[====]", bar(0, 0, 4))
+}
