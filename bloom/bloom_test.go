@@ -77,12 +77,12 @@ func TestRateMatchesPrediction(t *testing.T) {
 			var predicted, now float64
 			for k := range tc.filters {
 				f := New(tc.n, tc.fpr)
-				base := k << 32
+				base := uint64(k) << 32
 				for i := range tc.n {
-					f.AddHash(key(base + i))
+					f.AddHash(mix(base + uint64(i)))
 				}
 				for i := range questions {
-					if f.HasHash(stranger(base + i)) {
+					if f.HasHash(mix(1<<63 | base + uint64(i))) {
 						hits++
 					}
 				}
