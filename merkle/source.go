@@ -14,7 +14,8 @@ type Item struct {
 
 // Source is the store behind a tree.
 type Source interface {
-	// Items yields every item of the given leaves, which come in rising order, in any order
+	// Items yields every item of the given leaves, which come in rising order and must not be
+	// changed, in any order
 	// of its own, each key once; an item of another leaf is ignored, so a store may filter by
 	// [Sync.Leaf] or simply yield all that it has. An error ends the scan and the exchange.
 	// The key is copied before the iterator is resumed. A session scans at most once.
