@@ -280,7 +280,7 @@ func (s *Session) readEntry(r *reader) {
 	if x&3 == entryOther {
 		remote = r.uint64()
 	}
-	if r.err == nil && (x&3 > entryOther || h.hash < c.low || remote == h.version || (remote == 0) != (x&3 == entryAbsent)) {
+	if r.err == nil && (x&3 > entryOther || remote == h.version || (remote == 0) != (x&3 == entryAbsent)) {
 		r.fail("bad difference")
 	}
 	if r.err == nil {
@@ -306,7 +306,7 @@ func (s *Session) onRun(r *reader) ([]byte, error) {
 		}
 	}
 	c := s.cmp
-	if c.last || c.partial {
+	if c.partial {
 		return nil, fmt.Errorf("%w: a run before the last was settled", ErrFrame)
 	}
 	flag := r.byte()

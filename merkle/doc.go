@@ -8,7 +8,7 @@
 //
 // [Tree] proves to somebody who trusts nobody that an item is in a list, and that a longer list
 // begins with a shorter one: the Merkle tree of RFC 6962 and RFC 9162 (SHA-256, distinct prefixes for
-// leaves and nodes, nothing duplicated), as in certificate transparency. It is some hundred
+// leaves and nodes, nothing duplicated), as in certificate transparency. It is several
 // times slower at changes and knows only how to append.
 //
 // # Anti-entropy
@@ -36,20 +36,22 @@
 //		… // push d.Key if d.Local is newer; the peer does likewise
 //	}
 //
-// What it guarantees: both sides report every key whose versions differ, exactly once, unless two
-// 128-bit sums, or two different 64-bit folds of sums twice in one path, collide. Damaged, repeated or
-// hostile frames end in an error, never in a panic or in unbounded memory. It does not guard against a
-// peer that lies about its own versions.
+// What it guarantees: both sides report every key whose versions differ, exactly once. Sums travel
+// folded to 64 bits, so each comparison of two sums that differ overlooks it with a chance of
+// 2^-64 (where it was the only difference below a node, even that is noticed). Damaged, repeated or
+// hostile frames end in an error, never in a panic or in unbounded memory: a session holds two frames,
+// up to five bytes for each leaf that is open, our items of these leaves, and the differences,
+// which MaxDiffs bounds. It does not guard against a peer that lies about its own versions.
 //
 // What it costs, both directions together, with the default geometry and a million keys:
 //
-//	differing keys      0        1       10      100     1,000
-//	bytes              50      0.8 K    6.1 K     49 K     380 K
-//	round trips         1        4        4        4         8
+//	differing keys      0        1       10      100     1,000    10,000
+//	bytes              50      937    6,335   49,724   396,352  2,818,270
+//	round trips         1        4        4        4         7        40
 //
 // Each side reads the items of the differing leaves in a single scan; about 15 items a difference
-// in the table above. An [Sync.Update] is two dozen nanoseconds of arithmetic, a lock, and one
-// addition a level, which mostly wait for memory. A full tree of 65,536 leaves takes 1.9 MiB whatever the
+// in the table above. [Sync.Update] takes about 50 ns: two dozen of arithmetic, a lock, and one addition
+// a level, which mostly wait for memory. A full tree of 65,536 leaves takes 1.9 MiB whatever the
 // number of keys; see [SyncOptions] for others.
 //
 // When not to use it: sets that differ in most of their keys are cheaper to send than to compare;

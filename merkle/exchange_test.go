@@ -213,6 +213,8 @@ func TestMaxDiffs(t *testing.T) {
 			require.Equal(t, len(da), len(db))
 			require.LessOrEqual(t, len(da), limit)
 			require.NotEmpty(t, da)
+			require.LessOrEqual(t, sa.Stats().Leaves, limit, "no more is opened than can be reported")
+			require.Equal(t, sa.Stats().Leaves, sb.Stats().Leaves)
 			more = sa.Stats().More
 			require.Equal(t, more, sb.Stats().More)
 			require.Equal(t, more, len(before) > len(da))

@@ -18,8 +18,8 @@ import (
 //	A  which leaves differ, and my items of those leaves ─────────→  B
 //	A  ←───────────────────────────── which items differ, and how    B
 //
-// Whichever side is to speak when the leaves are known sends its items (the figure shows a
-// tree of three levels), the other compares. Both walk the same list of open nodes: it changes only by verdicts
+// Whichever side is to speak when the leaves are known sends its items, the other compares (the
+// figure shows a tree of three levels). Both walk the same list of open nodes: it changes only by verdicts
 // that have travelled, so the two states are always one frame apart. walk.go holds the way
 // down and compare.go the end.
 //
@@ -28,7 +28,7 @@ import (
 // rest it carries; the lists that it refers to are known to both.
 //
 // A peer is not trusted with memory. A frame over MaxFrame is refused; what one frame brings is
-// settled or held as at most one frame's worth of decoded items; the list of open nodes is
+// settled at once or held as decoded items, at most twice its size; the list of open nodes is
 // bounded by the tree's leaves and by MaxDiffs; the differences by MaxDiffs.
 
 // SessionOptions are the limits of one side of an exchange; the stricter of the two sides holds.

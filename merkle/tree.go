@@ -66,7 +66,7 @@ func EmptyRoot() Node { return sha256.Sum256(nil) }
 
 // Tree is an append-only Merkle tree as in RFC 6962, from which proofs are drawn. The zero Tree
 // is empty and ready to use. It keeps the hashes of its leaves and of complete subtrees,
-// about 64 bytes a leaf, and none of the leaves' data.
+// 64 bytes a leaf (up to twice that after many appends), and none of the leaves' data.
 //
 // Reading methods may run concurrently with each other, but not with Append.
 type Tree struct {
@@ -85,6 +85,9 @@ func Build(leaves []Node) *Tree {
 
 // Append adds a leaf. It takes one hash on average and at most one a level.
 func (t *Tree) Append(leaf Node) {
+	if len(t.nodes) == cap(t.nodes) { // doubling: append's own steps copy large slices too often
+		t.nodes = slices.Grow(t.nodes, max(8, len(t.nodes)))
+	}
 	t.nodes = append(t.nodes, leaf)
 	t.size++
 	// Every zero at the end of the new size is a subtree that is complete now.
