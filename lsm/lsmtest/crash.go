@@ -62,6 +62,13 @@ func (f *FS) CrashClone(l Loss) *FS {
 	return g
 }
 
+// Crash cuts the power: every operation on f fails from now on, with ErrPowerOff. It
+// returns what is left, as CrashClone does.
+func (f *FS) Crash(l Loss) *FS {
+	f.PowerOff()
+	return f.CrashClone(l)
+}
+
 // Clone returns a copy of the file system as it is seen now, all of it durable.
 func (f *FS) Clone() *FS { return f.CrashClone(Loss{Keep: 1}) }
 

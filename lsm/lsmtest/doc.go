@@ -9,9 +9,9 @@
 //
 //	disk := lsmtest.NewFS()
 //	db, _ := lsm.Open("db", lsm.Options{FS: disk})
-//	_ = db.Put([]byte("k"), []byte("v"))                          // synced
-//	after := disk.CrashClone(lsmtest.Loss{Seed: 1, Keep: 0.5})    // the disk, had the power gone now
-//	db, _ = lsm.Open("db", lsm.Options{FS: after})                // "k" must be there
+//	_ = db.Put([]byte("k"), []byte("v"))                   // synced
+//	disk = disk.Crash(lsmtest.Loss{Seed: 1, Keep: 0.5})    // the power goes; this is left
+//	db, _ = lsm.Open("db", lsm.Options{FS: disk})          // "k" must be there
 //
 // What it models, and what of it is harsher than most disks:
 //

@@ -19,8 +19,7 @@ func ExampleFS() {
 	_ = db.Put([]byte("promised"), []byte("1"))               // synced
 	_ = db.Put([]byte("hoped for"), []byte("2"), lsm.Written) // not synced
 
-	after := disk.CrashClone(lsmtest.Loss{}) // the power goes
-	disk.PowerOff()
+	after := disk.Crash(lsmtest.Loss{}) // the power goes
 	_ = db.Close()
 
 	db, err = lsm.Open("db", lsm.Options{FS: after})

@@ -23,7 +23,7 @@ import (
 // same holds for the bytes of a file, see inode.
 
 var (
-	// ErrPowerOff is returned by every operation after PowerOff.
+	// ErrPowerOff is returned by every operation after PowerOff or Crash.
 	ErrPowerOff = errors.New("lsmtest: power is off")
 	// ErrInUse is returned, in Windows mode, for removing or replacing an open file.
 	ErrInUse = fmt.Errorf("lsmtest: file is open: %w", iofs.ErrPermission)
@@ -286,8 +286,7 @@ func (f *FS) Windows(on bool) {
 	f.windows = on
 }
 
-// PowerOff makes every operation from now on fail with ErrPowerOff. Take a CrashClone to
-// go on from what is left.
+// PowerOff makes every operation from now on fail with ErrPowerOff.
 func (f *FS) PowerOff() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

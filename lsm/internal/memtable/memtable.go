@@ -69,8 +69,9 @@ func New(size int) *Table {
 	return t
 }
 
-// Cost is an upper bound for what an entry takes of a table's size.
-func Cost(k, v []byte) int { return max(len(k)+len(v), 4*(fNext+maxHeight)) }
+// Cost is an upper bound for what an entry with a key and a value of these lengths takes
+// of a table's size.
+func Cost(keyLen, valueLen int) int { return max(keyLen+valueLen, 4*(fNext+maxHeight)) }
 
 // Fits reports whether an entry that costs so much still fits.
 func (t *Table) Fits(cost, entries int) bool {
@@ -125,7 +126,7 @@ func (t *Table) Add(seq uint64, kind key.Kind, k, v []byte) {
 	if kind == key.RangeDelete {
 		t.addSpan(key.Span{Start: bytes.Clone(k), End: bytes.Clone(v), Seq: seq})
 		t.count.Add(1)
-		t.size.Add(int64(Cost(k, v)))
+		t.size.Add(int64(Cost(len(k), len(v))))
 		return
 	}
 	p, tr := key.Prefix(k), key.Pack(seq, kind)

@@ -180,13 +180,13 @@ func TestReadersBesideTheWriter(t *testing.T) {
 func TestFits(t *testing.T) {
 	tb := New(64 << 10)
 	added := 0
-	for k := make([]byte, 8); tb.Fits(Cost(k, nil), 1); added++ {
+	for k := make([]byte, 8); tb.Fits(Cost(len(k), 0), 1); added++ {
 		tb.Add(uint64(added+1), key.Set, k, nil)
 	}
 	require.Greater(t, added, 100)
 	big := make([]byte, 1<<20)
-	tb = New(Cost(big, big) + 100)
-	require.True(t, tb.Fits(Cost(big, big), 1))
+	tb = New(Cost(len(big), len(big)) + 100)
+	require.True(t, tb.Fits(Cost(len(big), len(big)), 1))
 	tb.Add(1, key.Set, big, big)
 	v, _, ok := tb.Get(big, 1)
 	require.True(t, ok)
@@ -208,7 +208,7 @@ func BenchmarkAdd(b *testing.B) {
 			k, v := make([]byte, 16), make([]byte, 100)
 			b.ReportAllocs()
 			for i := uint64(1); b.Loop(); i++ {
-				if !tb.Fits(Cost(k, v), 1) {
+				if !tb.Fits(Cost(len(k), len(v)), 1) {
 					b.StopTimer()
 					tb = New(64 << 20)
 					b.StartTimer()
