@@ -96,10 +96,8 @@ func (r *recovery) run() error {
 	}
 	r.state = state
 	if !found {
-		for _, name := range r.files {
-			if strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".log") {
-				return &CorruptError{File: currentName, Offset: -1, Detail: "missing, though " + name + " is there"}
-			}
+		if err := r.unborn(); err != nil {
+			return err
 		}
 		r.state.NextFile = 1
 	}
@@ -124,6 +122,25 @@ func (r *recovery) run() error {
 		return err
 	}
 	return r.start()
+}
+
+// unborn makes sure that a directory without a CURRENT never held anything: the first
+// Open may have been cut short after it made an empty log.
+func (r *recovery) unborn() error {
+	for _, name := range r.files {
+		_, table := parseName(name, ".sst")
+		if _, log := parseName(name, ".log"); log {
+			size, err := r.db.sizeOf(name)
+			if err != nil {
+				return fmt.Errorf("lsm: open log: %w", err)
+			}
+			table = size > 0
+		}
+		if table {
+			return &CorruptError{File: currentName, Offset: -1, Detail: "missing, though " + name + " is there"}
+		}
+	}
+	return nil
 }
 
 func (r *recovery) openTables() error {
@@ -310,7 +327,7 @@ func (r *recovery) start() error {
 		return err
 	}
 	db.log = log
-	m, err := db.newManifest(&r.state)
+	m, _, err := db.newManifest(&r.state)
 	if err != nil {
 		return err
 	}
