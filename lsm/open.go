@@ -197,6 +197,11 @@ func (db *DB) openTable(level int, num uint64) (*table, error) {
 func (r *recovery) replay() error {
 	r.mem = r.db.newMem(0, 0)
 	torn := ""
+	// The oldest log that is needed was made before the manifest said so. Where it is
+	// missing, the manifest has lost its last words, or the directory a file.
+	if n := r.state.LogNum; n > 0 && !slices.Contains(r.logs, n) {
+		return &CorruptError{File: logName(n), Offset: -1, Detail: "missing"}
+	}
 	for _, num := range r.logs {
 		if num < r.state.LogNum {
 			continue

@@ -106,12 +106,6 @@ func (db *DB) takeBackground(ctx context.Context) error {
 	defer db.mu.Unlock()
 	mine := false
 	for {
-		if !db.manual && !mine {
-			db.manual, mine = true, true
-		}
-		if mine && db.jobs == 0 && !db.flushing {
-			return nil
-		}
 		err := ctx.Err()
 		if db.closing {
 			err = ErrClosed
@@ -122,6 +116,12 @@ func (db *DB) takeBackground(ctx context.Context) error {
 				db.wake()
 			}
 			return err
+		}
+		if !db.manual && !mine {
+			db.manual, mine = true, true
+		}
+		if mine && db.jobs == 0 && !db.flushing {
+			return nil
 		}
 		db.cond.Wait()
 	}
