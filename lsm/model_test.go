@@ -137,7 +137,7 @@ func (p *program) run(steps int) {
 
 func (p *program) body(steps int) {
 	r := p.r
-	p.disk, p.model, p.now = lsmtest.New(), model{}, 1_000_000
+	p.disk, p.model, p.now = lsmtest.NewFS(), model{}, 1_000_000
 	p.keys = 1 + r.IntN(300)
 	p.o = lsm.Options{
 		FS: p.disk, Now: func() time.Time { return time.UnixMilli(p.clock.Load()) },
@@ -452,7 +452,7 @@ func (p *program) reopen() {
 func (p *program) crash() {
 	p.snaps = nil
 	old := p.db
-	p.disk = p.disk.Crash(p.r.Uint64())
+	p.disk = p.disk.Crash(lsmtest.Loss{Seed: p.r.Uint64(), Keep: float64(p.r.IntN(5)) / 4, Ordered: p.r.IntN(2) == 0})
 	_ = old.Close() // the process is gone; its goroutines must go too
 	p.open()
 	var got []string
