@@ -87,6 +87,9 @@ func parseMeta(p []byte) (m Meta, detail string) {
 	case m.SmallestSeq > m.LargestSeq || m.LargestSeq > key.MaxSeq:
 		return m, "properties: impossible sequence numbers"
 	}
+	if m.Entries+m.Spans == 0 {
+		m.Smallest, m.Largest = nil, nil
+	}
 	return m, ""
 }
 

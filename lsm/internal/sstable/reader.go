@@ -1,6 +1,7 @@
 package sstable
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -20,13 +21,15 @@ import (
 // Errors about the contents are *corrupt.Error, with the file's name and an offset;
 // errors of the file itself come wrapped with its name.
 type Reader struct {
-	r      io.ReaderAt
-	name   string
-	meta   Meta
-	filter *bloom.Filter // nil: none
-	index  index
-	spans  []key.Span
-	cover  *merge.Cover
+	r    io.ReaderAt
+	name string
+	meta Meta
+
+	sections footer
+	filter   *bloom.Filter // nil: none
+	index    index
+	spans    []key.Span
+	cover    *merge.Cover
 
 	cache *Cache
 	base  uint64                  // of the shards that blocks are spread over
@@ -50,9 +53,9 @@ func Open(r io.ReaderAt, size int64, name string, num uint64, c *Cache) (*Reader
 	if err != nil {
 		return nil, err
 	}
-	t.meta.FileNum = num
-	for _, open := range [...]func(footer) error{t.openProperties, t.openIndex, t.openFilter, t.openSpans} {
-		if err := open(f); err != nil {
+	t.sections = f
+	for _, open := range [...]func(*footer) error{t.openProperties, t.openIndex, t.openFilter, t.openSpans} {
+		if err := open(&t.sections); err != nil {
 			return nil, err
 		}
 	}
@@ -88,7 +91,7 @@ func (t *Reader) readFooter(size int64, num uint64) (footer, error) {
 	return f, nil
 }
 
-func (t *Reader) openProperties(f footer) error {
+func (t *Reader) openProperties(f *footer) error {
 	p, err := t.readSection(f, f.properties, f.end)
 	if err != nil {
 		return err
@@ -101,7 +104,7 @@ func (t *Reader) openProperties(f footer) error {
 	return nil
 }
 
-func (t *Reader) openIndex(f footer) error {
+func (t *Reader) openIndex(f *footer) error {
 	p, err := t.readSection(f, f.index, f.filter)
 	if err != nil {
 		return err
@@ -114,7 +117,7 @@ func (t *Reader) openIndex(f footer) error {
 	return nil
 }
 
-func (t *Reader) openFilter(f footer) error {
+func (t *Reader) openFilter(f *footer) error {
 	if f.filter == f.spans {
 		return nil
 	}
@@ -128,7 +131,7 @@ func (t *Reader) openFilter(f footer) error {
 	return nil
 }
 
-func (t *Reader) openSpans(f footer) error {
+func (t *Reader) openSpans(f *footer) error {
 	if f.spans == f.properties {
 		if t.meta.Spans != 0 {
 			return corrupt.New(t.name, int64(f.spans), "%d range tombstones are missing", t.meta.Spans)
@@ -151,7 +154,7 @@ func (t *Reader) openSpans(f footer) error {
 }
 
 // readSection reads the block that fills the file from one offset to another.
-func (t *Reader) readSection(f footer, from, to uint64) ([]byte, error) {
+func (t *Reader) readSection(f *footer, from, to uint64) ([]byte, error) {
 	if to-from < blockTrailer {
 		return nil, corrupt.New(t.name, int64(from), "section too short")
 	}
@@ -334,13 +337,13 @@ const spanCost = 160
 // end, exact to a block at either side; nil as end means to the last.
 func (t *Reader) ApproximateSize(start, end []byte) uint64 {
 	x := &t.index
+	if end != nil && bytes.Compare(start, end) >= 0 {
+		return 0
+	}
 	from := x.offsets[x.find(start, key.MaxTrailer)]
 	to := x.offsets[x.blocks()]
 	if end != nil {
 		to = x.offsets[min(x.find(end, key.MaxTrailer)+1, x.blocks())]
-	}
-	if to < from {
-		return 0
 	}
 	return to - from
 }

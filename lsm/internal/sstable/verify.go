@@ -5,7 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
+	"io"
+	"reflect"
 
 	"github.com/ashlar-go/ashlar/bloom"
 	"github.com/ashlar-go/ashlar/lsm/internal/corrupt"
@@ -22,7 +23,7 @@ const maxFindings = 100
 // checked by Open and is read again.
 func (t *Reader) Verify(ctx context.Context) error {
 	v := verifier{t: t, seen: Meta{FileNum: t.meta.FileNum, Size: t.meta.Size}}
-	if again, err := Open(readerAt{t.r}, int64(t.meta.Size), t.name, t.meta.FileNum, nil); err != nil {
+	if again, err := Open(struct{ io.ReaderAt }{t.r}, int64(t.meta.Size), t.name, t.meta.FileNum, nil); err != nil {
 		v.report(err)
 	} else if again.index.blocks() != t.index.blocks() {
 		v.find(t.index.offsets[t.index.blocks()], "index changed since the table was opened")
@@ -49,15 +50,6 @@ func (t *Reader) Verify(ctx context.Context) error {
 	}
 	return errors.Join(v.errs...)
 }
-
-// readerAt hides that a reader can be closed.
-type readerAt struct {
-	r interface {
-		ReadAt(p []byte, off int64) (int, error)
-	}
-}
-
-func (r readerAt) ReadAt(p []byte, off int64) (int, error) { return r.r.ReadAt(p, off) }
 
 // verifier is a walk through a table's blocks.
 type verifier struct {
@@ -144,7 +136,7 @@ func (v *verifier) spans() {
 		v.seen.Spans++
 		v.seen.RawBytes += uint64(len(s.Start) + len(s.End))
 		if m := &v.t.meta; bytes.Compare(s.Start, m.Smallest) < 0 || bytes.Compare(s.End, m.Largest) > 0 {
-			v.find(v.t.meta.Size, "range tombstone from %q is outside the table's bounds", clip(s.Start))
+			v.find(v.t.sections.spans, "range tombstone from %q is outside the table's bounds", clip(s.Start))
 		}
 	}
 }
@@ -156,8 +148,7 @@ func (v *verifier) properties() {
 	if v.seen.Expiring == 0 {
 		v.seen.MinExpiry, v.seen.MaxExpiry = 0, 0
 	}
-	a, b := fmt.Sprintf("%+v", v.seen), fmt.Sprintf("%+v", m)
-	if a != b {
-		v.find(min(m.Size, math.MaxInt64), "properties are %s, contents are %s", b, a)
+	if !reflect.DeepEqual(v.seen, m) {
+		v.find(v.t.sections.properties, "properties are %+v, contents are %+v", m, v.seen)
 	}
 }

@@ -126,7 +126,7 @@ func (w *Writer) Add(k []byte, t key.Trailer, v []byte) error {
 		w.filter.AddHash(bloom.Hash(k))
 	}
 	if w.meta.Entries == 0 {
-		w.meta.Smallest = bytes.Clone(k)
+		w.meta.Smallest = append([]byte{}, k...) // not nil, even if empty
 	}
 	w.meta.note(t, len(k), v)
 	w.lastKey = append(w.lastKey[:0], k...)
@@ -159,7 +159,7 @@ func (w *Writer) AddSpan(s key.Span) error {
 		}
 	}
 	w.spans = appendSpan(w.spans, s)
-	w.span = key.Span{Start: bytes.Clone(s.Start), End: bytes.Clone(s.End), Seq: s.Seq}
+	w.span = key.Span{Start: append([]byte{}, s.Start...), End: bytes.Clone(s.End), Seq: s.Seq}
 	if w.meta.Spans == 0 {
 		w.firstStart = w.span.Start
 	}
@@ -224,11 +224,11 @@ func (w *Writer) flushOut() error {
 
 // EstimatedSize is about how large the file would be if it were finished now.
 func (w *Writer) EstimatedSize() uint64 {
-	size := w.offset + footerLen
-	if !w.finished {
-		size += uint64(w.block.size()+w.index.size()+len(w.spans)) + uint64(float64(w.filter.Len())*max(w.o.BitsPerKey, 0)/8)
+	if w.finished {
+		return w.offset
 	}
-	return size
+	filter := uint64(float64(w.filter.Len()) * max(w.o.BitsPerKey, 0) / 8)
+	return w.offset + uint64(w.block.size()+w.index.size()+len(w.spans)) + filter + footerLen
 }
 
 // Finish writes what is pending and the rest of the table, and says what is in it. A
@@ -286,7 +286,7 @@ func (w *Writer) bounds() {
 	m := &w.meta
 	m.LargestOpen = m.Spans > 0
 	if m.Entries > 0 && (m.Spans == 0 || bytes.Compare(w.lastKey, m.Largest) >= 0) {
-		m.Largest, m.LargestOpen = bytes.Clone(w.lastKey), false
+		m.Largest, m.LargestOpen = append([]byte{}, w.lastKey...), false
 	}
 	if m.Spans == 0 {
 		return
