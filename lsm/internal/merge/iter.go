@@ -9,13 +9,13 @@ import (
 
 // The merging iterator: a heap of sources, of which the root stands on the next entry.
 //
-//	           ┌───────── root: smallest ─────────┐
-//	           ▼                                  │ advanced; still smaller than the
-//	       source 2  ──────────────────────────▶ entry? runner-up: done, one comparison
-//	      ╱        ╲
-//	 source 0    source 4      runner-up: the smaller of the two below the root,
-//	  ╱    ╲                   found once and remembered until the heap changes
-//	 …      …
+//	          ┌───────── root: smallest ─────────┐
+//	          ▼                                  │ advanced; still smaller than the
+//	      source 2  ──────────────────────────▶ entry? runner-up: done, one comparison
+//	     ╱        ╲
+//	source 0    source 4      runner-up: the smaller of the two below the root,
+//	 ╱    ╲                   found once and remembered until the heap changes
+//	…      …
 //
 // Sources are seldom equal: the bottom level of a store holds nine tenths of its keys, so
 // that the source that won is the most likely to win again. It then costs one comparison,
