@@ -1,6 +1,7 @@
 package memtable
 
 import (
+	"encoding/binary"
 	"errors"
 	"math/bits"
 	"slices"
@@ -10,9 +11,9 @@ import (
 )
 
 var (
-	// ErrFull is returned when a table's 2^40 words are used up.
+	// ErrFull is returned when a table's 2^40 bytes are used up.
 	ErrFull = errors.New("memtable: full")
-	// ErrTooLarge is returned for a key or a value of 2 GiB or more.
+	// ErrTooLarge is returned for a key of 16 MiB or more, or a value of 2 GiB or more.
 	ErrTooLarge = errors.New("memtable: entry too large")
 )
 
@@ -20,7 +21,7 @@ var (
 // copies k and value. The pair of k and seq must be new. One Add at a time; readers may
 // run beside it, and see the entry wholly or not at all.
 func (t *Table) Add(seq uint64, kind key.Kind, k, value []byte) error {
-	if uint64(len(k)) >= bigValue || uint64(len(value)) >= bigValue {
+	if len(k) > maxKey || len(value) > maxValue {
 		return ErrTooLarge
 	}
 	if kind == key.RangeDelete {
@@ -41,7 +42,7 @@ func (t *Table) Add(seq uint64, kind key.Kind, k, value []byte) error {
 // locate sets path to where s belongs. Beyond the greatest entry that is known without a
 // search: path is kept to be the last node of each level for as long as entries ascend.
 func (t *Table) locate(s *searched) {
-	if t.last != t.head && s.after(t.arena.at(t.last)) && t.path[0] == t.last {
+	if t.last != t.head && t.after(s, t.nodes.at(t.last)) && t.path[0] == t.last {
 		return
 	}
 	t.seek(s, &t.path)
@@ -50,30 +51,29 @@ func (t *Table) locate(s *searched) {
 // newNode makes a node of a random height that no link leads to yet.
 func (t *Table) newNode(s *searched, value []byte) (ref, []uint64, error) {
 	levels := uint64(t.randomHeight())
-	keyWords, valueWords := uint64(len(s.key)+7)/8, uint64(len(value)+7)/8
-	valueLen := uint64(len(value))
-	big := len(value) >= bigLen
-	if big {
-		valueWords, valueLen = 1, valueLen|bigValue
+	inline, length := uint64(len(value)), uint32(len(value))
+	if len(value) >= bigLen {
+		inline, length = 8, length|bigValue
 	}
-	words := linkAt + 2*levels + keyWords + valueWords
-	at := t.arena.alloc(words)
-	if at == 0 {
+	at := t.nodes.alloc(linkAt + 2*levels)
+	data := t.data.alloc(dataHead + uint64(len(s.key)) + inline)
+	if at == 0 || data == 0 {
 		return 0, nil, ErrFull
 	}
-	w := t.arena.at(at)
+	d := t.data.at(data)
+	binary.LittleEndian.PutUint32(d, length)
+	d = d[dataHead:]
+	d = d[copy(d, s.key):]
+	if length&bigValue != 0 {
+		binary.LittleEndian.PutUint64(d, t.addBig(value))
+	} else {
+		copy(d, value)
+	}
+	w := t.nodes.at(at)
 	w[0] = uint64(s.trailer)
 	w[1] = levels << refBits
-	w[2] = uint64(len(s.key))<<32 | valueLen
-	copy(bytesAt(w, keyAt(w), uint64(len(s.key))), s.key)
-	used := int64(words) * 8
-	if big {
-		w[keyAt(w)+keyWords] = t.addBig(value)
-		used += int64(len(value))
-	} else {
-		copy(bytesAt(w, keyAt(w)+keyWords, valueLen), value)
-	}
-	t.size.Add(used)
+	w[2] = uint64(len(s.key))<<refBits | uint64(data)
+	t.size.Add(int64(8*(linkAt+2*levels)) + int64(dataHead+len(s.key)+len(value)))
 	return at, w, nil
 }
 
@@ -91,13 +91,13 @@ func (t *Table) addBig(value []byte) uint64 {
 
 // insert links node at, whose words are w, behind path, from the bottom up.
 func (t *Table) insert(s *searched, at ref, w []uint64) {
-	levels := int(w1levels(w))
+	levels := int(w[1] >> refBits)
 	if levels > int(t.height.Load()) {
 		t.height.Store(int32(levels)) // above the old height path is the head, as it should be
 	}
 	w[1] |= uint64(t.path[0])
 	for level := range levels {
-		before := t.arena.at(t.path[level])
+		before := t.nodes.at(t.path[level])
 		l0, l1 := &before[linkAt+2*level], &before[linkAt+2*level+1]
 		next := ref(*l1 & refMask)
 		w[linkAt+2*level], w[linkAt+2*level+1] = *l0, *l1
@@ -107,7 +107,7 @@ func (t *Table) insert(s *searched, at ref, w []uint64) {
 			continue
 		}
 		if next != 0 {
-			nw := t.arena.at(next)
+			nw := t.nodes.at(next)
 			atomic.StoreUint64(&nw[1], nw[1]&^uint64(refMask)|uint64(at))
 		} else {
 			t.last = at

@@ -24,13 +24,13 @@ func (i *Iter) set(r ref) bool {
 		i.at, i.w = 0, nil
 		return false
 	}
-	i.at, i.w = r, i.t.arena.at(r)
+	i.at, i.w = r, i.t.nodes.at(r)
 	return true
 }
 
 // First goes to the first entry.
 func (i *Iter) First() bool {
-	return i.set(ref(atomic.LoadUint64(&i.t.arena.at(i.t.head)[linkAt+1]) & refMask))
+	return i.set(ref(atomic.LoadUint64(&i.t.nodes.at(i.t.head)[linkAt+1]) & refMask))
 }
 
 // Last goes to the last entry.
@@ -64,7 +64,7 @@ func (i *Iter) Prev() bool {
 func (i *Iter) Valid() bool { return i.at != 0 }
 
 // Key is the entry's user key.
-func (i *Iter) Key() []byte { return userKey(i.w) }
+func (i *Iter) Key() []byte { return i.t.key(i.w) }
 
 // Trailer is the entry's trailer.
 func (i *Iter) Trailer() key.Trailer { return key.Trailer(i.w[0]) }

@@ -1,18 +1,18 @@
 // Package memtable keeps the newest writes in memory, in order.
 //
-// A Table is a skip list in an arena, written by one goroutine at a time and read by any
+// A Table is a skip list in two arenas, written by one goroutine at a time and read by any
 // number beside it without a lock. It only grows; when it is large enough it is written
 // out as a sorted table and dropped whole.
 //
 // Costs: Add and Get take O(log n) steps, of which only those that advance touch memory
 // that is not in cache yet; keys that arrive in ascending order are added in O(1). An entry
-// takes 24 bytes, 24 more on average for its links, and its key and value rounded up to 8.
+// takes some 56 bytes besides its key and value.
 package memtable
 
 import (
 	"bytes"
+	"encoding/binary"
 	"sync/atomic"
-	"unsafe"
 
 	"github.com/ashlar-go/ashlar/lsm/internal/key"
 )
@@ -25,7 +25,7 @@ import (
 //	          ▲ prev ──┘
 //
 // A search compares with the successor before it decides whether to go there. In a plain
-// list that comparison is a visit: a cache miss for the node and another for its key,
+// list that comparison is a visit: a cache miss for the node, another for its key,
 // paid also by every step that goes down instead of on. Here the link holds the first
 // eleven bytes of the successor's key, and the successor is touched only if those are
 // equal to the searched key's. Going down is free, for the links of a node lie together.
@@ -43,13 +43,17 @@ import (
 // the level below leads to the same nodes. On level 0, where it would matter, the reader
 // confirms with the nodes' own keys.
 //
-// A node, in words:
+// Nodes and what they hold are apart, so that the nodes of a table of ordinary size, which
+// are what searches walk over, fit the processor's caches. A node, in words:
 //
 //	0  trailer
 //	1  prev: ref of the node before, on level 0 (40 bits) | levels
-//	2  key's length << 32 | value's length, and bigValue
+//	2  ref of the data (40 bits) | length of the key
 //	3  links, two words a level
-//	…  key bytes, value bytes; or key bytes, number of the value in bigs
+//
+// and its data, in bytes:
+//
+//	u32 length of the value, and bigValue | key | value, or its number in bigs
 //
 // Invariants: on every level the nodes ascend in internal-key order; a node is on all
 // levels below its height; a node is complete before the first link leads to it; prev of
@@ -60,13 +64,20 @@ import (
 const (
 	maxHeight = 20
 	linkAt    = 3
-	bigValue  = 1 << 31  // flag in word 2
-	bigLen    = 32 << 10 // values from here on have their own allocation
+	dataHead  = 4
+	bigValue  = 1 << 31          // flag in the value's length
+	bigLen    = 32 << 10         // values from here on have their own allocation
+	maxKey    = 1<<24 - 1        // what is left of word 2
+	maxValue  = bigValue - 1     // what is left of the length
+	minArena  = 4 << 10          // bytes
+	maxArena  = 1 << 30          // bytes
+	nodeCost  = 8 * (linkAt + 4) // bytes: two levels on average
 )
 
 // Table is a sorted set of entries and a set of range tombstones. Use New.
 type Table struct {
-	arena  arena
+	nodes  arena[uint64]
+	data   arena[byte]
 	head   ref
 	height atomic.Int32
 	length atomic.Int64
@@ -80,29 +91,31 @@ type Table struct {
 	rand uint64
 }
 
-// New makes an empty table, with memory for arenaSize bytes of entries set aside (at
-// least 4 KiB, at most 1 GiB). A table may outgrow it; it is then a little slower.
+// New makes an empty table, with memory for about arenaSize bytes set aside (at least 4
+// KiB, at most 1 GiB). A table may outgrow it; it is then a little slower.
 func New(arenaSize int) *Table {
 	t := &Table{rand: 0x9e3779b97f4a7c15}
-	t.arena.init(arenaSize)
-	t.head = t.arena.alloc(linkAt + 2*maxHeight)
-	w := t.arena.at(t.head)
+	arenaSize = min(max(arenaSize, minArena), maxArena)
+	// Entries of thirty to two hundred bytes fit both; others spill over from one.
+	t.nodes.init(arenaSize / 8 * 7 / 16)
+	t.data.init(arenaSize / 4 * 3)
+	t.head = t.nodes.alloc(linkAt + 2*maxHeight)
+	w := t.nodes.at(t.head)
 	for level := range maxHeight {
 		w[linkAt+2*level] = ^uint64(0)
 	}
 	t.height.Store(1)
-	t.size.Store(int64(t.arena.next) * 8)
+	t.last = t.head
 	for i := range t.path {
 		t.path[i] = t.head
 	}
-	t.last = t.head
 	return t
 }
 
 // Len is the number of entries and range tombstones.
 func (t *Table) Len() int { return int(t.length.Load()) }
 
-// Size is the number of bytes in use.
+// Size is the number of bytes that entries and range tombstones take.
 func (t *Table) Size() int64 { return t.size.Load() }
 
 // searched is a key with its beginning at hand, as links have it.
@@ -113,59 +126,41 @@ type searched struct {
 }
 
 func search(k []byte, tr key.Trailer) searched {
-	w0, w1 := link(k)
-	return searched{k, tr, w0, w1}
-}
-
-// link returns the two words of a link to a node with key k, but for the ref.
-func link(k []byte) (w0, w1 uint64) {
-	w0 = key.Prefix(k)
+	s := searched{key: k, trailer: tr, w0: key.Prefix(k)}
 	for i := 8; i < min(len(k), 11); i++ {
-		w1 |= uint64(k[i]) << (8 * (15 - i))
+		s.w1 |= uint64(k[i]) << (8 * (15 - i))
 	}
-	return w0, w1
+	return s
 }
 
-// userKey returns the key of the node at w.
-func userKey(w []uint64) []byte {
-	return bytesAt(w, keyAt(w), w[2]>>32)
+// after reports whether s comes after the node at w.
+func (t *Table) after(s *searched, w []uint64) bool {
+	c := bytes.Compare(t.key(w), s.key)
+	return c < 0 || c == 0 && key.Trailer(w[0]) > s.trailer
 }
 
-// keyAt is the word where the key of the node at w begins.
-func keyAt(w []uint64) uint64 { return linkAt + 2*(w1levels(w)) }
-
-func w1levels(w []uint64) uint64 { return atomic.LoadUint64(&w[1]) >> refBits }
-
-// bytesAt returns n bytes from word at of w. The bounds were set by Add.
-func bytesAt(w []uint64, at, n uint64) []byte {
-	if n == 0 {
-		return nil
-	}
-	words := w[at : at+(n+7)/8]
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), n)
+// key returns the key of the node at w.
+func (t *Table) key(w []uint64) []byte {
+	n := dataHead + w[2]>>refBits
+	return t.data.at(ref(w[2] & refMask))[dataHead:n:n]
 }
 
 // value returns the value of the node at w.
 func (t *Table) value(w []uint64) []byte {
-	n := w[2] & (1<<32 - 1)
-	at := keyAt(w) + (w[2]>>32+7)/8
+	d := t.data.at(ref(w[2] & refMask))
+	n := uint64(binary.LittleEndian.Uint32(d))
+	d = d[dataHead+w[2]>>refBits:]
 	if n&bigValue != 0 {
-		return (*t.bigs.Load())[w[at]]
+		return (*t.bigs.Load())[binary.LittleEndian.Uint64(d)]
 	}
-	return bytesAt(w, at, n)
-}
-
-// before reports whether the node at w comes before s.
-func (s *searched) after(w []uint64) bool {
-	c := bytes.Compare(userKey(w), s.key)
-	return c < 0 || c == 0 && key.Trailer(w[0]) > s.trailer
+	return d[:n:n]
 }
 
 // seek returns the last node before s, or the head, and the first node at or after s, or
 // 0. If path is given it receives the last node before s of every level.
 func (t *Table) seek(s *searched, path *[maxHeight]ref) (prev, next ref) {
 	prev = t.head
-	w := t.arena.at(prev)
+	w := t.nodes.at(prev)
 	var bound ref // known to be at or after s
 	for level := int(t.height.Load()) - 1; level >= 0; level-- {
 		for {
@@ -175,11 +170,11 @@ func (t *Table) seek(s *searched, path *[maxHeight]ref) (prev, next ref) {
 			if w0 > s.w0 || next == bound {
 				break
 			}
-			nw := t.arena.at(next)
+			nw := t.nodes.at(next)
 			if w0 == s.w0 {
 				if tie := w1 &^ refMask; tie > s.w1 {
 					break
-				} else if tie == s.w1 && !s.after(nw) {
+				} else if tie == s.w1 && !t.after(s, nw) {
 					bound = next
 					break
 				}
@@ -192,8 +187,8 @@ func (t *Table) seek(s *searched, path *[maxHeight]ref) (prev, next ref) {
 	}
 	// Links may have turned us down early beside a writer: confirm with the keys.
 	for next != 0 && next != bound {
-		nw := t.arena.at(next)
-		if !s.after(nw) {
+		nw := t.nodes.at(next)
+		if !t.after(s, nw) {
 			break
 		}
 		prev, w = next, nw
@@ -205,14 +200,14 @@ func (t *Table) seek(s *searched, path *[maxHeight]ref) (prev, next ref) {
 // newest returns the last node, or the head.
 func (t *Table) newest() ref {
 	at := t.head
-	w := t.arena.at(at)
+	w := t.nodes.at(at)
 	for level := int(t.height.Load()) - 1; level >= 0; level-- {
 		for {
 			next := ref(atomic.LoadUint64(&w[linkAt+2*level+1]) & refMask)
 			if next == 0 {
 				break
 			}
-			at, w = next, t.arena.at(next)
+			at, w = next, t.nodes.at(next)
 		}
 	}
 	return at
@@ -227,8 +222,8 @@ func (t *Table) Get(k []byte, seq uint64) (value []byte, tr key.Trailer, ok bool
 	if at == 0 {
 		return nil, 0, false
 	}
-	w := t.arena.at(at)
-	if !bytes.Equal(userKey(w), k) {
+	w := t.nodes.at(at)
+	if !bytes.Equal(t.key(w), k) {
 		return nil, 0, false
 	}
 	return t.value(w), key.Trailer(w[0]), true
