@@ -67,6 +67,9 @@ const (
 // Pack makes a trailer. seq must not exceed MaxSeq.
 func Pack(seq uint64, k Kind) Trailer { return Trailer(seq<<8 | uint64(k)) }
 
+// Newest is the trailer that sorts before all versions that are not newer than seq.
+func Newest(seq uint64) Trailer { return Pack(seq, MaxKind) }
+
 // Seq is the sequence number.
 func (t Trailer) Seq() uint64 { return uint64(t >> 8) }
 

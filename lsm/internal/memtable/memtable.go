@@ -76,6 +76,7 @@ const (
 
 // Table is a sorted set of entries and a set of range tombstones. Use New.
 type Table struct {
+	limit  int64
 	nodes  arena[uint64]
 	data   arena[byte]
 	head   ref
@@ -91,11 +92,15 @@ type Table struct {
 	rand uint64
 }
 
-// New makes an empty table, with memory for about arenaSize bytes set aside (at least 4
-// KiB, at most 1 GiB). A table may outgrow it; it is then a little slower.
-func New(arenaSize int) *Table {
-	t := &Table{rand: 0x9e3779b97f4a7c15}
-	arenaSize = min(max(arenaSize, minArena), maxArena)
+// MaxSize is the largest size to ask of New, in bytes.
+const MaxSize = 1<<32 - 1<<20
+
+// New makes an empty table for about size bytes (at least 4 KiB), of which it sets the
+// memory aside up to 1 GiB. A table may outgrow it; it is then a little slower.
+func New(size int) *Table {
+	size = max(size, minArena)
+	t := &Table{rand: 0x9e3779b97f4a7c15, limit: int64(size)}
+	arenaSize := min(size, maxArena)
 	// Entries of thirty to two hundred bytes fit both; others spill over from one.
 	t.nodes.init(arenaSize / 8 * 7 / 16)
 	t.data.init(arenaSize / 4 * 3)
@@ -114,6 +119,19 @@ func New(arenaSize int) *Table {
 
 // Len is the number of entries and range tombstones.
 func (t *Table) Len() int { return int(t.length.Load()) }
+
+// Empty reports whether nothing was added.
+func (t *Table) Empty() bool { return t.Len() == 0 }
+
+// Cost is what an entry with a key and a value of these lengths adds to Size, but for what
+// any entry does.
+func Cost(keyLen, valueLen int) int { return dataHead + keyLen + valueLen }
+
+// Fits reports whether so many entries of such a cost in all fit the size that New was
+// asked for. More than that can be added; the answer is for deciding when a table is full.
+func (t *Table) Fits(cost, entries int) bool {
+	return t.size.Load()+int64(cost)+int64(entries)*nodeCost <= t.limit
+}
 
 // Size is the number of bytes that entries and range tombstones take.
 func (t *Table) Size() int64 { return t.size.Load() }

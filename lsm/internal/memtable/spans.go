@@ -4,12 +4,11 @@ import (
 	"slices"
 
 	"github.com/ashlar-go/ashlar/lsm/internal/key"
-	"github.com/ashlar-go/ashlar/lsm/internal/merge"
 )
 
 // A spanSet is an immutable state of a table's range tombstones, made anew by every one
 // that is added. The newest few are looked at one by one; the others are in covers, each
-// twice the size of the one after it or more. Adding one is then O(log² n) amortised and
+// larger than the one after it. Adding one is then O(log² n) amortised and
 // asking O(log² n), where a single cover would have to be rebuilt every time.
 //
 // Source: J. L. Bentley, J. B. Saxe, "Decomposable Searching Problems" (1980).
@@ -20,7 +19,7 @@ type spanSet struct {
 
 // cover is a Cover of n spans.
 type cover struct {
-	*merge.Cover
+	key.Cover
 	n int
 }
 
@@ -43,7 +42,7 @@ func (t *Table) addSpan(s key.Span) {
 			n += covers[len(covers)-1].n
 			covers = covers[:len(covers)-1]
 		}
-		next.covers = append(covers, cover{merge.NewCover(next.all[len(next.all)-n:]), n})
+		next.covers = append(covers, cover{key.NewCover(next.all[len(next.all)-n:]), n})
 	}
 	t.spans.Store(next)
 	t.size.Add(int64(len(s.Start) + len(s.End) + spanCost))
@@ -91,4 +90,20 @@ func (t *Table) CoverSeq(k []byte, seq uint64) uint64 {
 		}
 	}
 	return best
+}
+
+// Covers returns the range tombstones as a few covers, which do not change.
+func (t *Table) Covers() []key.Cover {
+	s := t.spans.Load()
+	if s == nil {
+		return nil
+	}
+	out := make([]key.Cover, 0, len(s.covers)+1)
+	for _, c := range s.covers {
+		out = append(out, c.Cover)
+	}
+	if loose := key.NewCover(s.all[s.covered():]); !loose.Empty() {
+		out = append(out, loose)
+	}
+	return out
 }

@@ -87,7 +87,7 @@ func BenchmarkIter(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		it := benchIter(t, where)
+		it := t.Iter(where == "cached")
 		for ok := it.First(); ok; ok = it.Next() {
 		}
 		b.Run("Next/"+where, func(b *testing.B) {
@@ -137,11 +137,4 @@ func BenchmarkWrite(b *testing.B) {
 			}
 		})
 	}
-}
-
-func benchIter(t *sstable.Reader, where string) *sstable.Iter {
-	if where == "readahead" {
-		return t.Iter(sstable.IterOptions{ReadAhead: 256 << 10})
-	}
-	return t.Iter(sstable.IterOptions{})
 }

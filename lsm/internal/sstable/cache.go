@@ -38,13 +38,13 @@ type Cache struct {
 }
 
 type cacheShard struct {
-	hits, misses atomic.Uint64
+	hits, misses atomic.Int64
 	_            [48]byte // counters change all the time; what follows, seldom
 
 	mu             sync.Mutex
 	capacity, used int64
 	count          int64
-	evicted        uint64
+	evicted        int64
 	newest, oldest *block
 	hand           *block // nil: at the oldest
 	_              [64]byte
@@ -76,7 +76,7 @@ func NewCache(size int64) *Cache {
 
 // CacheStats counts what a cache did.
 type CacheStats struct {
-	Hits, Misses, Evicted uint64
+	Hits, Misses, Evicted int64
 	Blocks                int64
 	Bytes                 int64 // of the blocks held, and what it takes to hold them
 	Capacity              int64 // bytes

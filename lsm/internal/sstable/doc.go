@@ -18,7 +18,7 @@
 //
 // Every byte of a file is under a checksum that also covers where the byte belongs. A
 // Reader verifies a block each time that it reads it from the file, and allocates nothing
-// by the word of a file alone. Damage is an error (*corrupt.Error) that names the file
+// by the word of a file alone. Damage is an error (*CorruptError) that names the file
 // and the offset. Verify reads a table through and checks every invariant that is written
 // down in this package.
 //

@@ -7,21 +7,14 @@ import (
 	"github.com/ashlar-go/ashlar/lsm/internal/key"
 )
 
-// IterOptions say how an iterator gets its blocks.
-type IterOptions struct {
-	// ReadAhead, if positive, is for walking through a table once, as a compaction does:
-	// blocks are read in runs of so many bytes, past the cache, into memory that the
-	// iterator uses over and over.
-	ReadAhead int
-	// NoFill looks into the cache but leaves what is there alone.
-	NoFill bool
-}
+// readAhead is how many bytes an iterator reads at once that goes past the cache.
+const readAhead = 256 << 10
 
 // Iter walks the entries of a table; see key.Iterator. It holds no lock and pins nothing:
 // forgetting to close it costs memory until it is collected, and no more.
 type Iter struct {
-	t *Reader
-	o IterOptions
+	t     *Reader
+	ahead int // bytes to read at once, past the cache; 0: block by block, through it
 
 	number int    // of the block
 	b      *block // nil: nowhere
@@ -32,7 +25,7 @@ type Iter struct {
 	tr     key.Trailer
 	err    error
 
-	// with ReadAhead
+	// past the cache
 	own      block
 	data     []byte // of own
 	run      []byte // blocks from runFrom up to runTo, as stored
@@ -42,8 +35,15 @@ type Iter struct {
 	ownValid bool
 }
 
-// Iter returns an iterator that stands nowhere.
-func (t *Reader) Iter(o IterOptions) *Iter { return &Iter{t: t, o: o} }
+// Iter returns an iterator that stands nowhere. With fill it goes through the cache, as a
+// user's scan does. Without, it is for walking through a table once, as a compaction does:
+// it reads runs of blocks past the cache, into memory that it uses over and over.
+func (t *Reader) Iter(fill bool) *Iter {
+	if fill {
+		return &Iter{t: t}
+	}
+	return &Iter{t: t, ahead: readAhead}
+}
 
 // leave makes the iterator stand nowhere.
 func (i *Iter) leave() bool {
@@ -63,10 +63,10 @@ func (i *Iter) enter(n int) bool {
 	}
 	if i.b == nil || i.number != n {
 		var err error
-		if i.o.ReadAhead > 0 {
-			i.b, err = i.ahead(n)
+		if i.ahead > 0 {
+			i.b, err = i.fromRun(n)
 		} else {
-			i.b, err = i.t.block(n, !i.o.NoFill)
+			i.b, err = i.t.block(n)
 		}
 		if err != nil {
 			return i.fail(err)
@@ -77,9 +77,9 @@ func (i *Iter) enter(n int) bool {
 	return true
 }
 
-// ahead returns block n from the run that was read, or reads another run: one that begins
+// fromRun returns block n from the run that was read, or reads another run: one that begins
 // with n, or ends with it if the iterator is on its way back.
-func (i *Iter) ahead(n int) (*block, error) {
+func (i *Iter) fromRun(n int) (*block, error) {
 	if i.ownValid && i.ownIs == n {
 		return &i.own, nil
 	}
@@ -87,11 +87,11 @@ func (i *Iter) ahead(n int) (*block, error) {
 	if n < i.runFrom || n >= i.runTo {
 		from, to := n, n+1
 		if n == i.runFrom-1 {
-			for from > 0 && offsets[to]-offsets[from-1] <= uint64(i.o.ReadAhead) {
+			for from > 0 && offsets[to]-offsets[from-1] <= uint64(i.ahead) {
 				from--
 			}
 		} else {
-			for to < i.t.index.blocks() && offsets[to+1]-offsets[from] <= uint64(i.o.ReadAhead) {
+			for to < i.t.index.blocks() && offsets[to+1]-offsets[from] <= uint64(i.ahead) {
 				to++
 			}
 		}

@@ -10,15 +10,13 @@ import (
 	"unsafe"
 
 	"github.com/ashlar-go/ashlar/bloom"
-	"github.com/ashlar-go/ashlar/lsm/internal/corrupt"
 	"github.com/ashlar-go/ashlar/lsm/internal/key"
-	"github.com/ashlar-go/ashlar/lsm/internal/merge"
 )
 
 // Reader reads one table. Its index, filter and range tombstones are in memory, its blocks
 // come from the cache or the file. It is safe for concurrent use.
 //
-// Errors about the contents are *corrupt.Error, with the file's name and an offset;
+// Errors about the contents are *CorruptError, with the file's name and an offset;
 // errors of the file itself come wrapped with its name.
 type Reader struct {
 	r    io.ReaderAt
@@ -29,12 +27,14 @@ type Reader struct {
 	filter   *bloom.Filter // nil: none
 	index    index
 	spans    []key.Span
-	cover    *merge.Cover
+	cover    key.Cover
 
 	cache *Cache
 	base  uint64                  // of the shards that blocks are spread over
 	slots []atomic.Pointer[block] // empty if the cache holds nothing
 	done  atomic.Bool
+
+	filterMisses atomic.Int64
 }
 
 // Open opens the table numbered num in r, size bytes long. name is for errors. It reads
@@ -47,7 +47,7 @@ func Open(r io.ReaderAt, size int64, name string, num uint64, c *Cache) (*Reader
 	}
 	t := &Reader{r: r, name: name, cache: c}
 	if size < footerLen {
-		return nil, corrupt.New(name, 0, "%d bytes are no table", size)
+		return nil, damage(name, 0, "%d bytes are no table", size)
 	}
 	f, err := t.readFooter(size, num)
 	if err != nil {
@@ -62,7 +62,7 @@ func Open(r io.ReaderAt, size int64, name string, num uint64, c *Cache) (*Reader
 	t.meta.FileNum, t.meta.Size = num, uint64(size)
 	n := t.index.blocks()
 	if (n == 0) != (t.meta.Entries == 0) || uint64(n) > t.meta.Entries {
-		return nil, corrupt.New(name, int64(f.properties), "%d entries in %d blocks", t.meta.Entries, n)
+		return nil, damage(name, int64(f.properties), "%d entries in %d blocks", t.meta.Entries, n)
 	}
 	if c.shards[0].capacity > 0 {
 		t.slots = make([]atomic.Pointer[block], n)
@@ -86,7 +86,7 @@ func (t *Reader) readFooter(size int64, num uint64) (footer, error) {
 		detail = fmt.Sprintf("footer: belongs at %d", f.end)
 	}
 	if detail != "" {
-		return footer{}, corrupt.New(t.name, at, "%s", detail)
+		return footer{}, damage(t.name, at, "%s", detail)
 	}
 	return f, nil
 }
@@ -98,7 +98,7 @@ func (t *Reader) openProperties(f *footer) error {
 	}
 	m, detail := parseMeta(p)
 	if detail != "" {
-		return corrupt.New(t.name, int64(f.properties), "%s", detail)
+		return damage(t.name, int64(f.properties), "%s", detail)
 	}
 	t.meta = m
 	return nil
@@ -111,7 +111,7 @@ func (t *Reader) openIndex(f *footer) error {
 	}
 	x, detail := parseIndex(p, f.index)
 	if detail != "" {
-		return corrupt.New(t.name, int64(f.index), "%s", detail)
+		return damage(t.name, int64(f.index), "%s", detail)
 	}
 	t.index = x
 	return nil
@@ -126,7 +126,7 @@ func (t *Reader) openFilter(f *footer) error {
 		return err
 	}
 	if t.filter, err = bloom.View(p); err != nil {
-		return corrupt.New(t.name, int64(f.filter), "filter: %v", err)
+		return damage(t.name, int64(f.filter), "filter: %v", err)
 	}
 	return nil
 }
@@ -134,7 +134,7 @@ func (t *Reader) openFilter(f *footer) error {
 func (t *Reader) openSpans(f *footer) error {
 	if f.spans == f.properties {
 		if t.meta.Spans != 0 {
-			return corrupt.New(t.name, int64(f.spans), "%d range tombstones are missing", t.meta.Spans)
+			return damage(t.name, int64(f.spans), "%d range tombstones are missing", t.meta.Spans)
 		}
 		return nil
 	}
@@ -147,16 +147,16 @@ func (t *Reader) openSpans(f *footer) error {
 		detail = fmt.Sprintf("spans: %d, not %d", len(spans), t.meta.Spans)
 	}
 	if detail != "" {
-		return corrupt.New(t.name, int64(f.spans), "%s", detail)
+		return damage(t.name, int64(f.spans), "%s", detail)
 	}
-	t.spans, t.cover = spans, merge.NewCover(spans)
+	t.spans, t.cover = spans, key.NewCover(spans)
 	return nil
 }
 
 // readSection reads the block that fills the file from one offset to another.
 func (t *Reader) readSection(f *footer, from, to uint64) ([]byte, error) {
 	if to-from < blockTrailer {
-		return nil, corrupt.New(t.name, int64(from), "section too short")
+		return nil, damage(t.name, int64(from), "section too short")
 	}
 	p := alignedBytes(to - from)
 	if err := t.readAt(p, int64(from)); err != nil {
@@ -164,7 +164,7 @@ func (t *Reader) readSection(f *footer, from, to uint64) ([]byte, error) {
 	}
 	payload, kind, err := t.open(p, f.file, from)
 	if err == nil && kind != None {
-		err = corrupt.New(t.name, int64(from), "section is compressed")
+		err = damage(t.name, int64(from), "section is compressed")
 	}
 	return payload, err
 }
@@ -182,7 +182,7 @@ func alignedBytes(n uint64) []byte {
 func (t *Reader) open(p []byte, file, offset uint64) ([]byte, Compression, error) {
 	body := len(p) - 4
 	if checksum(p[:body], file, offset) != binary.LittleEndian.Uint32(p[body:]) {
-		return nil, None, corrupt.New(t.name, int64(offset), "wrong checksum")
+		return nil, None, damage(t.name, int64(offset), "wrong checksum")
 	}
 	return p[:body-1], Compression(p[body-1]), nil
 }
@@ -194,14 +194,13 @@ func (t *Reader) readAt(p []byte, offset int64) error {
 	case n == len(p):
 		return nil
 	case err == nil || errors.Is(err, io.EOF):
-		return corrupt.New(t.name, offset, "file ends %d bytes early", len(p)-n)
+		return damage(t.name, offset, "file ends %d bytes early", len(p)-n)
 	}
 	return fmt.Errorf("%s: read at %d: %w", t.name, offset, err)
 }
 
-// block returns block number i, from the cache or from the file. Those read are kept if
-// fill is set.
-func (t *Reader) block(i int, fill bool) (*block, error) {
+// block returns block number i, from the cache or from the file.
+func (t *Reader) block(i int) (*block, error) {
 	sh := t.cache.shard(t.base, i)
 	if i < len(t.slots) {
 		if b := t.slots[i].Load(); b != nil {
@@ -217,7 +216,7 @@ func (t *Reader) block(i int, fill bool) (*block, error) {
 		return nil, err
 	}
 	sh.misses.Add(1)
-	if fill && i < len(t.slots) && !t.done.Load() {
+	if i < len(t.slots) && !t.done.Load() {
 		b = sh.add(&t.slots[i], b)
 	}
 	return b, nil
@@ -251,29 +250,38 @@ func (t *Reader) decode(b *block, p []byte, offset uint64, dst []byte) error {
 		err = decompress(dst, payload, kind)
 	}
 	if err != nil {
-		return corrupt.New(t.name, int64(offset), "%v: %v", kind, err)
+		return damage(t.name, int64(offset), "%v: %v", kind, err)
 	}
 	if detail := b.parse(dst); detail != "" {
-		return corrupt.New(t.name, int64(offset), "%s", detail)
+		return damage(t.name, int64(offset), "%s", detail)
 	}
 	return nil
 }
 
 // damaged is the error for a block whose entries make no sense.
 func (t *Reader) damaged(i int) error {
-	return corrupt.New(t.name, int64(t.index.offsets[i]), "block: impossible entry")
+	return damage(t.name, int64(t.index.offsets[i]), "block: impossible entry")
 }
 
 // MayContain reports whether the table may have an entry for a user key of hash h, which
 // is bloom.Hash of it; false is sure.
-func (t *Reader) MayContain(h uint64) bool { return t.filter == nil || t.filter.HasHash(h) }
+func (t *Reader) MayContain(h uint64) bool {
+	if t.filter == nil || t.filter.HasHash(h) {
+		return true
+	}
+	t.filterMisses.Add(1)
+	return false
+}
+
+// FilterMisses is how often the filter made a look-up unnecessary.
+func (t *Reader) FilterMisses() int64 { return t.filterMisses.Load() }
 
 // Find returns the newest entry of user key k that is not newer than seq. h is
 // bloom.Hash(k). The stored value must not be written to; it stays valid as long as
 // anyone holds it, and keeps its block in memory as long. Range tombstones are not
 // looked at; ask CoverSeq. No allocation if the block is cached.
 func (t *Reader) Find(k []byte, h, seq uint64) (value []byte, tr key.Trailer, found bool, err error) {
-	if t.filter != nil && !t.filter.HasHash(h) {
+	if !t.MayContain(h) {
 		return nil, 0, false, nil
 	}
 	at := key.Pack(seq, key.MaxKind)
@@ -281,7 +289,7 @@ func (t *Reader) Find(k []byte, h, seq uint64) (value []byte, tr key.Trailer, fo
 	if i == t.index.blocks() {
 		return nil, 0, false, nil
 	}
-	b, err := t.block(i, true)
+	b, err := t.block(i)
 	if err != nil {
 		return nil, 0, false, err
 	}
@@ -304,21 +312,21 @@ func (t *Reader) Get(k []byte, h, seq uint64, dst []byte) (value []byte, tr key.
 // Spans returns the range tombstones in the order of key.CompareSpans; read-only.
 func (t *Reader) Spans() []key.Span { return t.spans }
 
-// Cover returns the range tombstones as a Cover; nil if there are none.
-func (t *Reader) Cover() *merge.Cover { return t.cover }
+// Cover returns the range tombstones as a Cover.
+func (t *Reader) Cover() key.Cover { return t.cover }
 
 // CoverSeq returns the highest sequence number of a range tombstone that contains k and
 // is not newer than seq; 0 if there is none.
 func (t *Reader) CoverSeq(k []byte, seq uint64) uint64 { return t.cover.Seq(k, seq) }
 
-// Meta says what is in the table; its keys are read-only.
-func (t *Reader) Meta() Meta { return t.meta }
+// Meta says what is in the table; read-only.
+func (t *Reader) Meta() *Meta { return &t.meta }
 
 // Blocks is the number of data blocks.
 func (t *Reader) Blocks() int { return t.index.blocks() }
 
-// MemoryUsed is the number of bytes that the open table holds besides cached blocks.
-func (t *Reader) MemoryUsed() int64 {
+// Memory is the number of bytes that the open table holds besides cached blocks.
+func (t *Reader) Memory() int64 {
 	x := &t.index
 	n := int64(len(x.common)+len(x.suffixes)) + int64(x.blocks())*28 + int64(len(t.slots))*8
 	if t.filter != nil {
@@ -348,17 +356,11 @@ func (t *Reader) ApproximateSize(start, end []byte) uint64 {
 	return to - from
 }
 
-// Close drops the table's blocks from the cache and closes the file, if it can be closed.
+// Close drops the table's blocks from the cache; the file is the caller's to close, after.
 // The table must not be used any more, but for what it has handed out.
-func (t *Reader) Close() error {
-	if t.done.Swap(true) {
-		return nil
-	}
+func (t *Reader) Close() {
+	t.done.Store(true)
 	for i := range t.slots {
 		t.cache.shard(t.base, i).drop(&t.slots[i])
 	}
-	if c, ok := t.r.(io.Closer); ok {
-		return c.Close()
-	}
-	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"reflect"
 
 	"github.com/ashlar-go/ashlar/bloom"
-	"github.com/ashlar-go/ashlar/lsm/internal/corrupt"
 	"github.com/ashlar-go/ashlar/lsm/internal/key"
 )
 
@@ -38,7 +37,7 @@ func (t *Reader) Verify(ctx context.Context) error {
 		}
 		if err := v.block(i); err != nil {
 			v.report(err)
-			if !errors.As(err, new(*corrupt.Error)) {
+			if !errors.As(err, new(*CorruptError)) {
 				return errors.Join(v.errs...)
 			}
 			v.skipped = true
@@ -65,7 +64,7 @@ type verifier struct {
 func (v *verifier) report(err error) { v.errs = append(v.errs, err) }
 
 func (v *verifier) find(offset uint64, format string, args ...any) {
-	v.report(corrupt.New(v.t.name, int64(offset), "%s", fmt.Sprintf(format, args...)))
+	v.report(damage(v.t.name, int64(offset), "%s", fmt.Sprintf(format, args...)))
 }
 
 // block checks block number i. An error says why it could not be read.

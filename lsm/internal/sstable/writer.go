@@ -139,8 +139,17 @@ func clip(k []byte) []byte { return k[:min(len(k), 64)] }
 
 // AddSpan adds a range tombstone, which must come after those before it in the order of
 // key.CompareSpans; one equal to the one before is left out. Tombstones may overlap.
-// They are independent of entries: either may be added first. s is copied.
+// They are independent of entries: either may be added first. s is copied. An error, of
+// the caller's or of the destination, is also what Finish then returns.
 func (w *Writer) AddSpan(s key.Span) error {
+	err := w.addSpan(s)
+	if w.err == nil {
+		w.err = err
+	}
+	return err
+}
+
+func (w *Writer) addSpan(s key.Span) error {
 	switch {
 	case w.err != nil:
 		return w.err
@@ -171,6 +180,9 @@ func (w *Writer) AddSpan(s key.Span) error {
 	}
 	return nil
 }
+
+// Empty reports whether nothing was added.
+func (w *Writer) Empty() bool { return w.meta.Entries+w.meta.Spans == 0 }
 
 // separate enters the waiting block into the index, now that the key after it is known.
 func (w *Writer) separate(k []byte, fresh bool) {
@@ -222,8 +234,8 @@ func (w *Writer) flushOut() error {
 	return nil
 }
 
-// EstimatedSize is about how large the file would be if it were finished now.
-func (w *Writer) EstimatedSize() uint64 {
+// Size is about how large the file would be if it were finished now.
+func (w *Writer) Size() uint64 {
 	if w.finished {
 		return w.offset
 	}

@@ -1,11 +1,9 @@
-package merge
+package key
 
 import (
 	"bytes"
 	"slices"
 	"sort"
-
-	"github.com/ashlar-go/ashlar/lsm/internal/key"
 )
 
 // A Cover answers the stabbing question about range tombstones: of those that contain
@@ -33,6 +31,11 @@ import (
 //
 // Source: J. L. Bentley, "Algorithms for Klee's Rectangle Problems" (1977).
 type Cover struct {
+	*tree // nil: nothing is covered
+}
+
+// tree is a Cover of at least one span; it is immutable.
+type tree struct {
 	prefixes []uint64 // of bounds
 	bounds   [][]byte
 	top      []uint64
@@ -42,19 +45,19 @@ type Cover struct {
 }
 
 // NewCover makes a Cover of spans, in any order and overlapping as they like; empty ones
-// are left out. It keeps their bounds' bytes. It returns nil if nothing is covered; a nil
-// Cover is fine to ask. O(n log n) time and room.
-func NewCover(spans []key.Span) *Cover {
-	sorted := make([]key.Span, 0, len(spans))
+// are left out. It keeps their bounds' bytes. The zero Cover covers nothing. O(n log n)
+// time and room.
+func NewCover(spans []Span) Cover {
+	sorted := make([]Span, 0, len(spans))
 	for _, s := range spans {
 		if !s.Empty() {
 			sorted = append(sorted, s)
 		}
 	}
 	if len(sorted) == 0 {
-		return nil
+		return Cover{}
 	}
-	c := &Cover{}
+	c := &tree{}
 	for _, s := range sorted {
 		c.bounds = append(c.bounds, s.Start, s.End)
 	}
@@ -62,10 +65,10 @@ func NewCover(spans []key.Span) *Cover {
 	c.bounds = slices.CompactFunc(c.bounds, bytes.Equal)
 	c.prefixes = make([]uint64, len(c.bounds))
 	for i, b := range c.bounds {
-		c.prefixes[i] = key.Prefix(b)
+		c.prefixes[i] = Prefix(b)
 	}
 	// Ascending numbers make ascending lists.
-	slices.SortFunc(sorted, func(a, b key.Span) int {
+	slices.SortFunc(sorted, func(a, b Span) int {
 		switch {
 		case a.Seq < b.Seq:
 			return -1
@@ -76,14 +79,17 @@ func NewCover(spans []key.Span) *Cover {
 	})
 	c.fill(sorted)
 	c.rank()
-	return c
+	return Cover{c}
 }
 
+// Empty reports whether nothing is covered.
+func (c Cover) Empty() bool { return c.tree == nil }
+
 // stretches is m, the number of stretches between the first bound and the last.
-func (c *Cover) stretches() int { return len(c.bounds) - 1 }
+func (c *tree) stretches() int { return len(c.bounds) - 1 }
 
 // fill writes every span at its nodes: first counts, then numbers.
-func (c *Cover) fill(spans []key.Span) {
+func (c *tree) fill(spans []Span) {
 	m := c.stretches()
 	from, to := make([]int, len(spans)), make([]int, len(spans))
 	c.starts = make([]int, 2*m+1)
@@ -105,7 +111,7 @@ func (c *Cover) fill(spans []key.Span) {
 }
 
 // rank computes the newest number of every stretch, pushing numbers down from the root.
-func (c *Cover) rank() {
+func (c *tree) rank() {
 	m := c.stretches()
 	best := make([]uint64, 2*m)
 	for i := 1; i < 2*m; i++ {
@@ -131,11 +137,11 @@ func eachNode(l, r, m int, fn func(node int)) {
 	}
 }
 
-func (c *Cover) list(node int) []uint64 { return c.seqs[c.starts[node]:c.starts[node+1]] }
+func (c *tree) list(node int) []uint64 { return c.seqs[c.starts[node]:c.starts[node+1]] }
 
 // find returns the stretch that holds k: -1 before the first bound, m after the last.
-func (c *Cover) find(k []byte) int {
-	p := key.Prefix(k)
+func (c *tree) find(k []byte) int {
+	p := Prefix(k)
 	lo, hi := 0, len(c.bounds) // the first bound beyond k is in [lo, hi]
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
@@ -150,15 +156,30 @@ func (c *Cover) find(k []byte) int {
 
 // Seq returns the highest number of a span that contains k and is at most seq; 0 if there
 // is none. No allocation; O(log n), O(log² n) if there are spans newer than seq.
-func (c *Cover) Seq(k []byte, seq uint64) uint64 {
-	if c == nil {
+func (c Cover) Seq(k []byte, seq uint64) uint64 {
+	if c.tree == nil {
 		return 0
 	}
 	return c.at(c.find(k), seq)
 }
 
+// Newest returns the highest number of a span that has a key in common with the range
+// from lower up to, not including, upper; nil is unbounded. 0 if there is none. O(n).
+func (c Cover) Newest(lower, upper []byte) uint64 {
+	if c.tree == nil {
+		return 0
+	}
+	var best uint64
+	for i, top := range c.top {
+		if (lower == nil || bytes.Compare(c.bounds[i+1], lower) > 0) && (upper == nil || bytes.Compare(c.bounds[i], upper) < 0) {
+			best = max(best, top)
+		}
+	}
+	return best
+}
+
 // at is Seq for a stretch.
-func (c *Cover) at(stretch int, seq uint64) uint64 {
+func (c *tree) at(stretch int, seq uint64) uint64 {
 	if stretch < 0 || stretch >= len(c.top) {
 		return 0
 	}
@@ -176,9 +197,9 @@ func (c *Cover) at(stretch int, seq uint64) uint64 {
 }
 
 // Cursor returns a cursor for reading at sequence number seq.
-func (c *Cover) Cursor(seq uint64) Cursor {
-	cu := Cursor{cover: c, seq: seq, stretch: -1}
-	if c != nil {
+func (c Cover) Cursor(seq uint64) Cursor {
+	cu := Cursor{cover: c.tree, seq: seq, stretch: -1}
+	if c.tree != nil {
 		cu.end, cu.hasEnd = c.bounds[0], true
 	}
 	return cu
@@ -188,7 +209,7 @@ func (c *Cover) Cursor(seq uint64) Cursor {
 // order, either way, cost two comparisons each, and a search only where a stretch ends.
 // The zero Cursor covers nothing.
 type Cursor struct {
-	cover            *Cover
+	cover            *tree
 	seq              uint64
 	stretch          int
 	start, end       []byte // the stretch's bounds

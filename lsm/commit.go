@@ -1,0 +1,378 @@
+package lsm
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ashlar-go/ashlar/lsm/internal/wal"
+)
+
+// The write path. Writers queue; the first becomes the leader, takes all that wait and
+// commits them as a group:
+//
+//	queue ──▶ leader:  log.Append each ─▶ one Write ─▶ memtable ─▶ visible ─▶ next leader
+//	                                                                  │
+//	                                   those that asked for it share one Sync
+//
+// The leader hands leadership on before it syncs, so that the next group fills while the
+// disk works; that group's sync then covers all of it. A lone writer passes through two
+// uncontended locks and no channel.
+//
+// Invariants: log, memtables and sequence numbers are in the same order; a write becomes
+// visible only after the log took it, to the degree of its durability; a log is never
+// appended to after a failed write or sync.
+
+// request is one write in the queue.
+type request struct {
+	batch *Batch
+	dur   Durability
+	check func() error // of a transaction: run when all writes before are visible
+	err   error
+	lead  bool
+	wake  chan struct{}
+	one   [1]*request // memory for a group of one
+}
+
+var requests = sync.Pool{New: func() any { return &request{wake: make(chan struct{}, 1)} }}
+
+// maxGroup bounds the bytes of a group, so that a small write does not wait for a
+// megabyte of others.
+const maxGroup = 1 << 20
+
+// commit writes one batch.
+func (db *DB) commit(b *Batch, dur Durability, check func() error) error {
+	if b.err != nil {
+		return b.err
+	}
+	if b.Len() == 0 && check == nil {
+		if dur == Synced {
+			return db.Sync()
+		}
+		return db.writable()
+	}
+	r := requests.Get().(*request)
+	defer requests.Put(r)
+	r.batch, r.dur, r.check, r.err, r.lead = b, dur, check, nil, false
+
+	db.queueMu.Lock()
+	if db.leading {
+		db.queue = append(db.queue, r)
+		db.queueMu.Unlock()
+		<-r.wake
+		if !r.lead {
+			return r.err
+		}
+	} else {
+		db.leading = true
+		db.queueMu.Unlock()
+	}
+	group := db.takeGroup(r)
+	last := db.writeGroup(group)
+	db.passLead()
+
+	for _, g := range group[1:] {
+		if g.dur != Synced || g.err != nil {
+			g.wake <- struct{}{}
+		}
+	}
+	var syncErr error
+	for _, g := range group {
+		if g.dur == Synced && g.err == nil {
+			syncErr = db.syncTo(last)
+			break
+		}
+	}
+	for i, g := range group {
+		if g.dur == Synced && g.err == nil {
+			g.err = syncErr
+			if i > 0 {
+				g.wake <- struct{}{}
+			}
+		}
+	}
+	return r.err
+}
+
+// takeGroup returns the leader's request and those that wait behind it.
+func (db *DB) takeGroup(r *request) []*request {
+	group := append(r.one[:0], r)
+	size := r.batch.Size()
+	db.queueMu.Lock()
+	n := 0
+	for n < len(db.queue) && size+db.queue[n].batch.Size() <= maxGroup {
+		size += db.queue[n].batch.Size()
+		n++
+	}
+	group = append(group, db.queue[:n]...)
+	db.queue = append(db.queue[:0], db.queue[n:]...)
+	db.queueMu.Unlock()
+	return group
+}
+
+func (db *DB) passLead() {
+	db.queueMu.Lock()
+	defer db.queueMu.Unlock()
+	if len(db.queue) == 0 {
+		db.leading = false
+		return
+	}
+	next := db.queue[0]
+	db.queue = append(db.queue[:0], db.queue[1:]...)
+	next.lead = true
+	next.wake <- struct{}{}
+}
+
+// writeGroup commits the group up to the syncs and returns the last sequence number.
+func (db *DB) writeGroup(group []*request) uint64 {
+	db.commitMu.Lock()
+	defer db.commitMu.Unlock()
+	now := db.o.Now()
+	var open []*request // appended to the log's buffer, not yet visible
+	finish := func() {
+		db.publish(open)
+		open = open[:0]
+	}
+	for _, r := range group {
+		if r.err = db.writable(); r.err != nil {
+			continue
+		}
+		if r.check != nil {
+			finish()
+			if r.err = r.check(); r.err != nil {
+				continue
+			}
+			if r.batch.Len() == 0 {
+				continue
+			}
+		}
+		if !db.mem.Fits(db.pendingCost+r.batch.cost, db.pendingOps+r.batch.Len()) {
+			finish()
+			if r.err = db.rotate(r.batch.cost); r.err != nil {
+				continue
+			}
+		}
+		db.log.Mark(db.log.synced)
+		db.sealed = r.batch.seal(db.sealed, db.lastSeq+uint64(db.pendingOps)+1, now)
+		db.log.Append(db.sealed[db.pendingBytes:])
+		db.pendingBytes = len(db.sealed)
+		db.pendingCost += r.batch.cost
+		db.pendingOps += r.batch.Len()
+		open = append(open, r)
+	}
+	finish()
+	return db.lastSeq
+}
+
+// publish hands the log's buffer to the file if any of the requests needs that, inserts
+// them into the memtable and makes them visible. The caller holds commitMu.
+func (db *DB) publish(open []*request) {
+	if len(open) == 0 {
+		return
+	}
+	defer func() {
+		const keep = 1 << 20
+		if db.sealed = db.sealed[:0]; cap(db.sealed) > keep {
+			db.sealed = nil
+		}
+		db.pendingBytes, db.pendingCost, db.pendingOps = 0, 0, 0
+	}()
+	flush := db.log.Buffered() >= 128<<10
+	for _, r := range open {
+		flush = flush || r.dur != Queued
+	}
+	if flush {
+		if err := db.log.Flush(); err != nil {
+			err = db.fail(fmt.Errorf("lsm: write log: %w", err))
+			for _, r := range open {
+				r.err = err
+			}
+			return
+		}
+	}
+	rest := db.sealed
+	for _, r := range open {
+		n := r.batch.Size()
+		s, ok := parseBatch(rest[:n])
+		rest = rest[n:]
+		seq := s.seq
+		for o, more := s.next(); ok && more; o, more = s.next() {
+			db.mem.Add(seq, o.kind, o.k, o.v)
+			seq++
+		}
+	}
+	db.lastSeq += uint64(db.pendingOps)
+	db.visible.Store(db.lastSeq)
+	db.stats.userBytes.Add(int64(len(db.sealed)))
+}
+
+// logFile is a log that is open for writing.
+type logFile struct {
+	*wal.Writer
+	num    uint64
+	file   File
+	synced int64 // guarded by commitMu: offset up to which it is known to be synced
+	users  int   // guarded by logsMu: syncs that use the file
+	done   bool  // guarded by logsMu: close it when nobody uses it
+}
+
+// rotate makes the active memtable immutable and starts another, with a log of its own
+// and room for a batch that costs so much. The caller holds commitMu.
+func (db *DB) rotate(cost int) error {
+	start := time.Now()
+	db.mu.Lock()
+	waited := false
+	for db.cause == nil && !db.closing && (len(db.state.Load().imms) >= maxImmutable || len(db.state.Load().v.levels[0]) >= stopFactor*db.o.L0Tables) {
+		waited = true
+		db.wake()
+		db.cond.Wait()
+	}
+	db.mu.Unlock()
+	if waited {
+		took := time.Since(start)
+		db.stats.stalls.Add(1)
+		db.stats.stallTime.Add(int64(took))
+		if db.o.Hooks.Stalled != nil {
+			db.o.Hooks.Stalled(took)
+		}
+	}
+	if err := db.writable(); err != nil {
+		return err
+	}
+	if err := db.log.Flush(); err != nil {
+		return db.fail(fmt.Errorf("lsm: write log: %w", err))
+	}
+	db.mu.Lock()
+	num := db.nextFile()
+	db.mu.Unlock()
+	l, err := db.createLog(num)
+	if err != nil {
+		return db.fail(err)
+	}
+	db.logsMu.Lock()
+	db.oldLogs, db.logNums = append(db.oldLogs, db.log), append(db.logNums, num)
+	db.logsMu.Unlock()
+	old := db.mem
+	db.log, db.mem = l, db.newMem(num, cost)
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	s := db.state.Load()
+	s.v.refs.Add(1)
+	db.install(db.mem, append([]*mem{old}, s.imms...), s.v)
+	db.wake()
+	return nil
+}
+
+const (
+	maxImmutable = 3 // memtables that may wait to be flushed before writes stop
+	stopFactor   = 5 // times Options.L0Tables: tables at level 0 before writes stop
+)
+
+// createLog starts a log whose directory entry is durable.
+func (db *DB) createLog(num uint64) (*logFile, error) {
+	f, err := db.o.FS.Create(db.path(logName(num)))
+	if err != nil {
+		return nil, fmt.Errorf("lsm: create log: %w", err)
+	}
+	if err := db.o.FS.SyncDir(db.dir); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lsm: sync directory: %w", err)
+	}
+	return &logFile{Writer: wal.NewWriter(f, uint32(num)), num: num, file: f}, nil
+}
+
+// Sync makes everything acknowledged so far durable, whatever durability it was written
+// with. Calls that wait at the same time share one sync.
+func (db *DB) Sync() error {
+	if err := db.writable(); err != nil {
+		return err
+	}
+	return db.syncTo(db.visible.Load())
+}
+
+// syncTo makes all writes up to seq durable.
+func (db *DB) syncTo(seq uint64) error {
+	db.syncMu.Lock()
+	defer db.syncMu.Unlock()
+	if db.syncedSeq >= seq {
+		return nil
+	}
+	db.commitMu.Lock()
+	if err := db.writable(); err != nil {
+		db.commitMu.Unlock()
+		return err
+	}
+	if err := db.log.Flush(); err != nil {
+		db.commitMu.Unlock()
+		return db.fail(fmt.Errorf("lsm: write log: %w", err))
+	}
+	// Older logs first: a log may be durable only if all before it are.
+	db.logsMu.Lock()
+	logs := append(append([]*logFile(nil), db.oldLogs...), db.log)
+	for _, l := range logs {
+		l.users++
+	}
+	db.logsMu.Unlock()
+	defer db.letGo(logs)
+	offset, last := db.log.Offset(), db.lastSeq
+	db.commitMu.Unlock()
+	for _, l := range logs {
+		if err := l.file.Sync(); err != nil {
+			return db.fail(fmt.Errorf("lsm: sync log: %w", err))
+		}
+	}
+	db.stats.syncs.Add(1)
+	old := logs[:len(logs)-1]
+	db.commitMu.Lock()
+	if l := logs[len(old)]; l == db.log { // not rotated out meanwhile
+		l.synced = offset
+	}
+	db.commitMu.Unlock()
+	db.logsMu.Lock()
+	db.oldLogs = slices.DeleteFunc(db.oldLogs, func(l *logFile) bool {
+		l.done = l.done || slices.Contains(old, l)
+		return l.done
+	})
+	db.logsMu.Unlock()
+	db.syncedSeq = last
+	return nil
+}
+
+// letGo ends the use of logs, and closes those that nobody needs any more.
+func (db *DB) letGo(logs []*logFile) {
+	db.logsMu.Lock()
+	defer db.logsMu.Unlock()
+	for _, l := range logs {
+		if l.users--; l.users == 0 && l.done {
+			l.close(db)
+		}
+	}
+}
+
+func (l *logFile) close(db *DB) {
+	if err := l.file.Close(); err != nil {
+		db.o.Logger.Warn("lsm: close log", "log", l.num, "err", err)
+	}
+}
+
+// dropLogs closes and removes the logs below num, which tables have made superfluous.
+func (db *DB) dropLogs(num uint64) {
+	db.logsMu.Lock()
+	defer db.logsMu.Unlock()
+	db.oldLogs = slices.DeleteFunc(db.oldLogs, func(l *logFile) bool {
+		if l.num >= num {
+			return false
+		}
+		if l.done = true; l.users == 0 {
+			l.close(db)
+		}
+		return true
+	})
+	db.logNums = slices.DeleteFunc(db.logNums, func(n uint64) bool {
+		if n < num {
+			db.removeFile(logName(n))
+		}
+		return n < num
+	})
+}

@@ -1,0 +1,236 @@
+package lsm
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ashlar-go/ashlar/lsm/internal/manifest"
+	"github.com/ashlar-go/ashlar/lsm/internal/memtable"
+	"github.com/ashlar-go/ashlar/lsm/internal/sstable"
+)
+
+// DB is an open database. All its methods are safe for concurrent use. After Close they
+// return ErrClosed.
+//
+// Locks, in the order in which they are taken: syncMu, commitMu, logsMu, mu. Readers take
+// none. The flusher waits for neither syncMu nor commitMu: a writer that holds them may be
+// waiting for it.
+type DB struct {
+	o     Options
+	dir   string
+	lock  io.Closer
+	cache *sstable.Cache // nil: none
+
+	state   atomic.Pointer[readState] // what readers see; nil after Close
+	visible atomic.Uint64             // the newest sequence number that readers may see
+
+	queueMu sync.Mutex
+	queue   []*request // guarded by queueMu
+	leading bool       // guarded by queueMu
+
+	syncMu    sync.Mutex // held during a sync of the log
+	syncedSeq uint64     // guarded by syncMu
+
+	commitMu     sync.Mutex
+	mem          *mem     // guarded by commitMu
+	log          *logFile // guarded by commitMu
+	lastSeq      uint64   // guarded by commitMu
+	sealed       []byte   // guarded by commitMu: batches of the group as they stand in the log
+	pendingBytes int      // guarded by commitMu: what of them is appended …
+	pendingCost  int      // … and will go into the memtable
+	pendingOps   int
+
+	logsMu  sync.Mutex
+	oldLogs []*logFile // guarded by logsMu: rotated out, neither synced nor superfluous yet
+	logNums []uint64   // guarded by logsMu: log files that exist
+
+	mu       sync.Mutex
+	cond     *sync.Cond // on mu: something in the background changed
+	cause    error      // guarded by mu: why the database is read-only
+	closing  bool       // guarded by mu
+	files    manifest.State
+	manifest *manifestFile // guarded by mu
+	jobs     int           // guarded by mu: compactions that run
+	manual   bool          // guarded by mu: Compact or Resume has the background to itself
+	flushing bool          // guarded by mu
+	cursor   [manifest.Levels][]byte
+	broken   atomic.Bool // cause != nil, for a quick look
+	closed   atomic.Bool // closing, for a quick look
+	wg       sync.WaitGroup
+
+	snapMu sync.Mutex
+	snaps  map[uint64]int // guarded by snapMu: sequence numbers that snapshots hold
+
+	stats counters
+}
+
+// File names.
+func logName(n uint64) string      { return fmt.Sprintf("%06d.log", n) }
+func tableName(n uint64) string    { return fmt.Sprintf("%06d.sst", n) }
+func manifestName(n uint64) string { return fmt.Sprintf("MANIFEST-%06d", n) }
+
+const (
+	currentName = "CURRENT"
+	lockName    = "LOCK"
+)
+
+// parseName reads a log's or table's number off its name.
+func parseName(name, ext string) (uint64, bool) {
+	base, ok := strings.CutSuffix(name, ext)
+	if !ok || len(base) < 6 {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(base, 10, 64)
+	return n, err == nil
+}
+
+func (db *DB) path(name string) string { return filepath.Join(db.dir, name) }
+
+// removeFile removes what is no longer needed; a failure costs space, not data, and the
+// next Open tries again.
+func (db *DB) removeFile(name string) {
+	if err := db.o.FS.Remove(db.path(name)); err != nil {
+		db.o.Logger.Warn("lsm: remove", "file", name, "err", err)
+	}
+}
+
+// nextFile gives out a file number. The caller holds mu.
+func (db *DB) nextFile() uint64 {
+	n := db.files.NextFile
+	db.files.NextFile++
+	return n
+}
+
+func (db *DB) newMem(log uint64, cost int) *mem {
+	return &mem{memtable.New(max(int(db.o.MemtableSize), cost+cost/8+1<<10)), log}
+}
+
+// writable returns why writes are refused, or nil.
+func (db *DB) writable() error {
+	if db.closed.Load() {
+		return ErrClosed
+	}
+	if db.broken.Load() {
+		return fmt.Errorf("%w: %w", ErrReadOnly, db.Err())
+	}
+	return nil
+}
+
+// fail makes the database read-only and returns err. The first cause stays.
+func (db *DB) fail(err error) error {
+	db.mu.Lock()
+	first := db.cause == nil
+	if first {
+		db.cause = err
+		db.broken.Store(true)
+		db.cond.Broadcast()
+	}
+	db.mu.Unlock()
+	if first {
+		db.o.Logger.Error("lsm: read-only", "err", err)
+		if db.o.Hooks.Failed != nil {
+			db.o.Hooks.Failed(err)
+		}
+	}
+	return err
+}
+
+// Err is the failure that made the database read-only, or nil. Reads go on meanwhile;
+// Resume takes writes up again.
+func (db *DB) Err() error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.cause
+}
+
+// wake tells the background goroutines to look for work. The caller holds mu.
+func (db *DB) wake() { db.cond.Broadcast() }
+
+// Put sets key to value. Options: a Durability, TTL. ErrTooLarge for a key over MaxKey or
+// a value over MaxValue. The error of a write that failed half-way is ErrReadOnly for all
+// that follow; the write itself may or may not be there after a restart.
+func (db *DB) Put(key, value []byte, opts ...WriteOption) error {
+	d, ttl, expires := db.writeOptions(opts)
+	b := batches.Get().(*Batch)
+	defer batches.Put(b)
+	b.Reset()
+	if expires {
+		b.PutTTL(key, value, ttl)
+	} else {
+		b.Put(key, value)
+	}
+	return db.commit(b, d, nil)
+}
+
+// Delete removes key; it is no error if it is not there.
+func (db *DB) Delete(key []byte, opts ...WriteOption) error {
+	d, _, _ := db.writeOptions(opts)
+	b := batches.Get().(*Batch)
+	defer batches.Put(b)
+	b.Reset()
+	b.Delete(key)
+	return db.commit(b, d, nil)
+}
+
+// DeleteRange removes all keys from start up to, not including, end, in time that does
+// not depend on how many there are. A range that ends before it starts is empty.
+func (db *DB) DeleteRange(start, end []byte, opts ...WriteOption) error {
+	d, _, _ := db.writeOptions(opts)
+	b := batches.Get().(*Batch)
+	defer batches.Put(b)
+	b.Reset()
+	b.DeleteRange(start, end)
+	return db.commit(b, d, nil)
+}
+
+// Apply commits all of b or nothing of it, however large it is: b is not changed and may
+// be applied again. An empty batch with Synced is a Sync.
+func (db *DB) Apply(b *Batch, opts ...WriteOption) error {
+	d, _, _ := db.writeOptions(opts)
+	return db.commit(b, d, nil)
+}
+
+// batches saves single writes the memory of a batch.
+var batches = sync.Pool{New: func() any { return new(Batch) }}
+
+// Close makes what was queued durable, stops the background work and releases the
+// directory. Further calls do nothing. Scans that run end with ErrClosed.
+func (db *DB) Close() error {
+	db.mu.Lock()
+	if db.closing {
+		db.mu.Unlock()
+		db.wg.Wait()
+		return nil
+	}
+	db.closing = true
+	db.wake()
+	db.mu.Unlock()
+
+	var err error
+	if !db.broken.Load() && db.visible.Load() > 0 {
+		err = db.syncTo(db.visible.Load())
+	}
+	db.closed.Store(true)
+	db.mu.Lock()
+	db.wake()
+	db.mu.Unlock()
+	db.wg.Wait()
+	db.syncMu.Lock()
+	db.commitMu.Lock()
+	for _, l := range append(db.oldLogs, db.log) {
+		err = errors.Join(err, l.file.Close())
+	}
+	db.commitMu.Unlock()
+	db.syncMu.Unlock()
+	err = errors.Join(err, db.manifest.file.Close())
+	if s := db.state.Swap(nil); s != nil {
+		s.release()
+	}
+	return errors.Join(err, db.lock.Close())
+}

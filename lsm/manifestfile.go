@@ -1,0 +1,142 @@
+package lsm
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/ashlar-go/ashlar/lsm/internal/manifest"
+	"github.com/ashlar-go/ashlar/lsm/internal/wal"
+)
+
+// manifestFile is the log of edits that is open for writing. It starts with a description
+// of the whole state and becomes the manifest by a rename of CURRENT, which names it.
+type manifestFile struct {
+	*wal.Writer
+	file File
+	name string
+	num  uint64
+}
+
+// newManifest writes state to a new manifest and makes it the current one. The caller
+// holds mu, or is alone. Until CURRENT is renamed nothing has happened.
+func (db *DB) newManifest(state *manifest.State) (*manifestFile, error) {
+	num := state.NextFile
+	state.NextFile++
+	name := manifestName(num)
+	f, err := db.o.FS.Create(db.path(name))
+	if err != nil {
+		return nil, fmt.Errorf("lsm: create manifest: %w", err)
+	}
+	m := &manifestFile{wal.NewWriter(f, uint32(num)), f, name, num}
+	m.Append(state.Snapshot().Append(nil))
+	if err := errors.Join(m.Flush(), f.Sync(), db.setCurrent(name)); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lsm: write manifest: %w", err)
+	}
+	m.Mark(m.Offset())
+	return m, nil
+}
+
+// setCurrent names the manifest in CURRENT, atomically and durably.
+func (db *DB) setCurrent(name string) error {
+	if err := db.o.FS.SyncDir(db.dir); err != nil {
+		return err
+	}
+	tmp := db.path(currentName + ".tmp")
+	f, err := db.o.FS.Create(tmp)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write([]byte(name + "\n"))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := db.o.FS.Rename(tmp, db.path(currentName)); err != nil {
+		return err
+	}
+	return db.o.FS.SyncDir(db.dir)
+}
+
+// append makes an edit durable. The caller holds mu. After an error it is not known
+// whether the edit took place; only a new manifest settles that.
+func (m *manifestFile) append(e *manifest.Edit) error {
+	m.Append(e.Append(nil))
+	if err := m.Flush(); err != nil {
+		return fmt.Errorf("lsm: write manifest: %w", err)
+	}
+	if err := m.file.Sync(); err != nil {
+		return fmt.Errorf("lsm: sync manifest: %w", err)
+	}
+	m.Mark(m.Offset())
+	return nil
+}
+
+// readManifest returns the state that the current manifest describes, and its name; found
+// is false where there is no database yet.
+func (db *DB) readManifest() (state manifest.State, name string, found bool, err error) {
+	current, err := db.readSmall(currentName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return state, "", false, nil
+	}
+	if err != nil {
+		return state, "", false, fmt.Errorf("lsm: read %s: %w", currentName, err)
+	}
+	name = strings.TrimSuffix(string(current), "\n")
+	var num uint64
+	if _, err := fmt.Sscanf(name, "MANIFEST-%d", &num); err != nil || name+"\n" != string(current) || manifestName(num) != name {
+		return state, "", false, &CorruptError{File: currentName, Offset: 0, Detail: fmt.Sprintf("%q names no manifest", current)}
+	}
+	f, err := db.o.FS.Open(db.path(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return state, "", false, &CorruptError{File: name, Offset: -1, Detail: "missing, though CURRENT names it"}
+	}
+	if err != nil {
+		return state, "", false, fmt.Errorf("lsm: open manifest: %w", err)
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return state, "", false, fmt.Errorf("lsm: open manifest: %w", err)
+	}
+	r := wal.NewReader(f, size, uint32(num))
+	edits := 0
+	for {
+		rec, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return state, name, false, public(name, err)
+		}
+		e, err := manifest.Parse(rec)
+		if err == nil {
+			err = state.Apply(&e)
+		}
+		if err != nil {
+			return state, name, false, public(name, err)
+		}
+		edits++
+	}
+	if edits == 0 {
+		return state, name, false, &CorruptError{File: name, Offset: 0, Detail: "no description of the database"}
+	}
+	return state, name, true, public(name, state.Check())
+}
+
+// readSmall reads a file that is known to be small.
+func (db *DB) readSmall(name string) ([]byte, error) {
+	f, err := db.o.FS.Open(db.path(name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b := make([]byte, 256)
+	n, err := f.ReadAt(b, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return b[:n], nil
+}
