@@ -48,7 +48,6 @@ var errRatio = errors.New("stated length out of bounds")
 type compressor struct {
 	kind Compression
 	buf  []byte
-	zstd *zstd.Encoder
 }
 
 // compress returns the payload for raw and how it is compressed, None if it would not
@@ -79,17 +78,12 @@ func (c *compressor) snappy(raw []byte) {
 }
 
 func (c *compressor) zstandard(raw []byte) error {
-	if c.zstd == nil {
-		var err error
-		// Blocks have their own checksum, and a window larger than a block is waste.
-		c.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
-			zstd.WithWindowSize(1<<18), zstd.WithLowerEncoderMem(true))
-		if err != nil {
-			return err
-		}
+	e, err := zstdEncoder()
+	if err != nil {
+		return err
 	}
 	c.buf = binary.AppendUvarint(c.buf[:0], uint64(len(raw)))
-	c.buf = c.zstd.EncodeAll(raw, c.buf)
+	c.buf = e.EncodeAll(raw, c.buf)
 	return nil
 }
 
@@ -135,8 +129,14 @@ func decompress(dst, p []byte, kind Compression) error {
 	return fmt.Errorf("unknown %s", kind)
 }
 
-// zstdDecoder is shared by all tables: it is safe for concurrent use, has no goroutine,
-// and is made only if a block needs it. It never writes beyond the capacity it is given.
-var zstdDecoder = sync.OnceValues(func() (*zstd.Decoder, error) {
-	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderLowmem(true))
-})
+// The coders are shared by all tables: they are large, safe for concurrent use, have no
+// goroutines, and are made only if a block needs them. Blocks have a checksum of their own.
+// The decoder never writes beyond the capacity it is given.
+var (
+	zstdEncoder = sync.OnceValues(func() (*zstd.Encoder, error) {
+		return zstd.NewWriter(nil, zstd.WithEncoderCRC(false))
+	})
+	zstdDecoder = sync.OnceValues(func() (*zstd.Decoder, error) {
+		return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderLowmem(true))
+	})
+)
