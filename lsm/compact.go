@@ -289,21 +289,10 @@ func (m *merger) closing() error {
 // keepSpans leaves of the range tombstones what still matters: the newest of each stripe,
 // and of the oldest stripe only where something older may be below.
 func (m *merger) keepSpans() {
-	var start []byte
-	var shadow uint64
-	for i, s := range m.cover.Spans() {
-		if i == 0 || !bytes.Equal(s.Start, start) {
-			start, shadow = s.Start, 0
+	for _, s := range m.cover.Visible(m.snaps) {
+		if !m.oldest(s.Seq) || !m.bottom(s.Start, s.End) {
+			m.spans = append(m.spans, s)
 		}
-		stripe := m.stripe(s.Seq)
-		if stripe == shadow {
-			continue
-		}
-		shadow = stripe
-		if m.oldest(s.Seq) && m.bottom(s.Start, s.End) {
-			continue
-		}
-		m.spans = append(m.spans, s)
 	}
 }
 
@@ -333,7 +322,9 @@ func (m *merger) cut(k []byte) error {
 		return nil
 	}
 	for _, s := range mine {
-		m.out.AddSpan(s)
+		if err := m.out.AddSpan(s); err != nil {
+			return fmt.Errorf("lsm: write table: %w", err)
+		}
 	}
 	t, err := m.out.finish()
 	m.out = nil

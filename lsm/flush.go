@@ -103,8 +103,10 @@ func (db *DB) writeMem(m *mem, num uint64) (*table, error) {
 			return nil, w.abandon(err)
 		}
 	}
-	for _, s := range key.NewCover(m.Spans()).Spans() {
-		w.AddSpan(s)
+	for _, s := range key.NewCover(m.Spans()).Visible(db.snapshots()) {
+		if err := w.AddSpan(s); err != nil {
+			return nil, w.abandon(err)
+		}
 	}
 	return w.finish()
 }

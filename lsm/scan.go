@@ -91,10 +91,9 @@ func (s *readState) sources() []key.Iterator {
 // covers are all range tombstones of a state.
 func (s *readState) covers() []key.Cover {
 	var out []key.Cover
-	for _, m := range append([]*mem{s.mem}, s.imms...) {
-		if spans := m.Spans(); len(spans) > 0 {
-			out = append(out, key.NewCover(spans))
-		}
+	out = append(out, s.mem.Covers()...)
+	for _, m := range s.imms {
+		out = append(out, m.Covers()...)
 	}
 	if c := s.v.cover(); !c.Empty() {
 		out = append(out, c)
@@ -106,7 +105,7 @@ func (s *readState) covers() []key.Cover {
 type scanner struct {
 	db     *DB
 	it     key.Iterator
-	covers []key.Cover
+	covers []key.Cursor
 	view   view
 	now    int64
 	key    []byte // of the entry that was found
@@ -126,8 +125,8 @@ func (c *scanner) sees(k []byte, t key.Trailer) (visible, covered bool) {
 	if c.view.own != nil && c.view.own.cover(k) > 0 {
 		return true, true
 	}
-	for _, cover := range c.covers {
-		if cover.Seq(k, c.view.seq) > seq {
+	for i := range c.covers {
+		if c.covers[i].At(k) > seq {
 			return true, true
 		}
 	}
@@ -205,7 +204,10 @@ func (db *DB) scan(s *readState, v view, r Range, read func(from, to []byte), yi
 	if v.own != nil {
 		sources = append([]key.Iterator{v.own.Iter()}, sources...)
 	}
-	c := &scanner{db: db, it: merge.New(sources...), covers: s.covers(), view: v, now: db.o.Now().UnixMilli()}
+	c := &scanner{db: db, it: merge.New(sources...), view: v, now: db.o.Now().UnixMilli()}
+	for _, cover := range s.covers() {
+		c.covers = append(c.covers, cover.Cursor(v.seq))
+	}
 	defer c.it.Close()
 	step := c.forward
 	var ok bool

@@ -219,10 +219,8 @@ func (t *Txn) validate() error {
 func (t *Txn) validateRange(s *readState, r Range) error {
 	conflict := fmt.Errorf("%w: range %q to %q", ErrConflict, r.Start, r.End)
 	for _, c := range s.covers() {
-		for _, span := range key.Clip(c.Spans(), r.Start, r.End) {
-			if span.Seq > t.snap.seq {
-				return conflict
-			}
+		if c.Newest(r.Start, r.End) > t.snap.seq {
+			return conflict
 		}
 	}
 	// Tables without anything newer than the snapshot need no look.

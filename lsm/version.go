@@ -45,11 +45,9 @@ func (t *table) release() {
 	if t.refs.Add(-1) > 0 {
 		return
 	}
+	t.Close()
 	if err := t.file.Close(); err != nil {
 		t.db.o.Logger.Warn("lsm: close table", "table", t.num, "err", err)
-	}
-	if t.db.cache != nil {
-		t.db.cache.Drop(t.num)
 	}
 	if t.obsolete.Load() {
 		t.db.removeFile(tableName(t.num))

@@ -6,86 +6,71 @@ import (
 	"github.com/ashlar-go/ashlar/lsm/internal/key"
 )
 
-// Iter walks the point entries of a table. It sees entries that are added while it walks
-// or does not; callers filter by sequence number.
+// Iter walks the entries of a table; see key.Iterator. It may run beside the writer, and
+// may or may not come across what is added meanwhile. Keys and values that it returns are
+// valid for as long as anyone holds them. It has nothing to fail and nothing to close.
 type Iter struct {
-	t *Table
-	n uint32 // 0: at no entry
+	t  *Table
+	at ref // 0: nowhere
+	w  []uint64
 }
 
-var _ key.Iterator = (*Iter)(nil)
-
-// Iter returns an iterator at no entry.
+// Iter returns an iterator that stands nowhere.
 func (t *Table) Iter() *Iter { return &Iter{t: t} }
 
-// First moves to the first entry.
-func (i *Iter) First() bool { return i.to(i.t.next(head, 0)) }
-
-// Last moves to the last entry.
-func (i *Iter) Last() bool {
-	n := uint32(head)
-	for level := int(i.t.height.Load()) - 1; level >= 0; level-- {
-		for x := i.t.next(n, level); x != 0; x = i.t.next(n, level) {
-			n = x
-		}
+// set goes to node r; the head and 0 are nowhere.
+func (i *Iter) set(r ref) bool {
+	if r == 0 || r == i.t.head {
+		i.at, i.w = 0, nil
+		return false
 	}
-	return i.to(n)
+	i.at, i.w = r, i.t.nodes.at(r)
+	return true
 }
 
-// SeekGE moves to the first entry at or after (k, t).
-func (i *Iter) SeekGE(k []byte, t key.Trailer) bool { return i.to(i.t.seekGE(k, t)) }
+// First goes to the first entry.
+func (i *Iter) First() bool {
+	return i.set(ref(atomic.LoadUint64(&i.t.nodes.at(i.t.head)[linkAt+1]) & refMask))
+}
 
-// SeekLT moves to the last entry of a key before k.
+// Last goes to the last entry.
+func (i *Iter) Last() bool { return i.set(i.t.newest()) }
+
+// SeekGE goes to the first entry at or after (k, t).
+func (i *Iter) SeekGE(k []byte, t key.Trailer) bool {
+	s := search(k, t)
+	_, next := i.t.seek(&s, nil)
+	return i.set(next)
+}
+
+// SeekLT goes to the last entry of a key below k.
 func (i *Iter) SeekLT(k []byte) bool {
-	p := key.Prefix(k)
-	n := uint32(head)
-	for level := int(i.t.height.Load()) - 1; level >= 0; level-- {
-		for {
-			x := i.t.next(n, level)
-			if x == 0 || !i.t.less(x, p, k, key.Newest(key.MaxSeq)) {
-				break
-			}
-			n = x
-		}
-	}
-	return i.to(n)
+	s := search(k, key.MaxTrailer)
+	prev, _ := i.t.seek(&s, nil)
+	return i.set(prev)
 }
 
-// Next moves to the next entry.
+// Next goes one entry on.
 func (i *Iter) Next() bool {
-	if i.n == 0 {
-		return false
-	}
-	return i.to(i.t.next(i.n, 0))
+	return i.at != 0 && i.set(ref(atomic.LoadUint64(&i.w[linkAt+1])&refMask))
 }
 
-// Prev moves to the entry before.
+// Prev goes one entry back.
 func (i *Iter) Prev() bool {
-	if i.n == 0 {
-		return false
-	}
-	return i.to(atomic.LoadUint32(&i.t.links[i.n+fPrev]))
+	return i.at != 0 && i.set(ref(atomic.LoadUint64(&i.w[1])&refMask))
 }
 
-func (i *Iter) to(n uint32) bool {
-	if n == head {
-		n = 0
-	}
-	i.n = n
-	return n != 0
-}
+// Valid reports whether the iterator stands on an entry.
+func (i *Iter) Valid() bool { return i.at != 0 }
 
-// Valid reports whether the iterator is at an entry.
-func (i *Iter) Valid() bool { return i.n != 0 }
+// Key is the entry's user key.
+func (i *Iter) Key() []byte { return i.t.key(i.w) }
 
-// Key is the user key.
-func (i *Iter) Key() []byte { return i.t.keyOf(i.n) }
+// Trailer is the entry's trailer.
+func (i *Iter) Trailer() key.Trailer { return key.Trailer(i.w[0]) }
 
-// Trailer is the sequence number and kind.
-func (i *Iter) Trailer() key.Trailer { return i.t.trailerOf(i.n) }
-
-// Value is the value as stored.
-func (i *Iter) Value() []byte { return i.t.valueOf(i.n) }
+// Value is the entry's stored value.
+func (i *Iter) Value() []byte { return i.t.value(i.w) }
 
 // Err is always nil.
 func (i *Iter) Err() error { return nil }

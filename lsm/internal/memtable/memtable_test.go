@@ -1,7 +1,8 @@
-package memtable
+package memtable_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -13,215 +14,330 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/ashlar-go/ashlar/lsm/internal/key"
+	"github.com/ashlar-go/ashlar/lsm/internal/memtable"
 )
 
+// entry is what the model holds.
 type entry struct {
 	k, v []byte
 	t    key.Trailer
 }
 
-func compare(a, b entry) int { return key.Compare(a.k, a.t, b.k, b.t) }
+func compareEntries(a, b entry) int { return key.Compare(a.k, a.t, b.k, b.t) }
 
-// fill adds n entries with few distinct keys and returns them in order.
-func fill(tb *Table, r *rand.Rand, n int) []entry {
-	var all []entry
-	for i := range n {
-		k := fmt.Appendf(nil, "%0*d", r.IntN(12), r.IntN(40))
-		e := entry{k, fmt.Append(nil, i), key.Pack(uint64(i+1), key.Kind(r.IntN(3)))}
-		tb.Add(e.t.Seq(), e.t.Kind(), e.k, e.v)
-		all = append(all, e)
+// model is a sorted slice.
+type model struct {
+	entries []entry
+	spans   []key.Span
+}
+
+func (m *model) add(seq uint64, kind key.Kind, k, v []byte) {
+	if kind == key.RangeDelete {
+		m.spans = append(m.spans, key.Span{Start: k, End: v, Seq: seq})
+		return
 	}
-	slices.SortFunc(all, compare)
-	return all
+	e := entry{k, v, key.Pack(seq, kind)}
+	i, _ := slices.BinarySearchFunc(m.entries, e, compareEntries)
+	m.entries = slices.Insert(m.entries, i, e)
 }
 
-func TestAgainstSortedSlice(t *testing.T) {
+// seek is the index of the first entry at or after (k, t).
+func (m *model) seek(k []byte, t key.Trailer) int {
+	i, _ := slices.BinarySearchFunc(m.entries, entry{k: k, t: t}, compareEntries)
+	return i
+}
+
+func (m *model) cover(k []byte, seq uint64) (best uint64) {
+	for _, s := range m.spans {
+		if s.Seq <= seq && s.Contains(k) {
+			best = max(best, s.Seq)
+		}
+	}
+	return best
+}
+
+// keys draws keys that share beginnings longer and shorter than what links hold.
+func keys() *rapid.Generator[[]byte] {
+	return rapid.Custom(func(t *rapid.T) []byte {
+		head := rapid.SampledFrom([]string{"", "a", "shared/", "shared/long", "shared/longer/than/links"}).Draw(t, "head")
+		tail := rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1, 'b', 0xff}), 0, 4).Draw(t, "tail")
+		return append([]byte(head), tail...)
+	})
+}
+
+func at(t require.TestingT, m *model, it key.Iterator, want int, ok bool) {
+	in := want >= 0 && want < len(m.entries)
+	require.Equal(t, in, ok)
+	require.Equal(t, in, it.Valid())
+	if in {
+		e := m.entries[want]
+		require.Equal(t, e.t, it.Trailer())
+		require.True(t, bytes.Equal(e.k, it.Key()))
+		require.True(t, bytes.Equal(e.v, it.Value()))
+	}
+}
+
+func TestTableAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
-		tb := New(1 << 20)
-		all := fill(tb, r, rapid.IntRange(0, 300).Draw(t, "n"))
-		if tb.Len() != len(all) || tb.Empty() != (len(all) == 0) {
-			t.Fatal("Len")
-		}
-		it := tb.Iter()
-		at := -1 // where it should be, -1 for nowhere
-		check := func(ok bool) {
-			if ok != (at >= 0) || it.Valid() != ok {
-				t.Fatalf("arrived %v, want %v", ok, at >= 0)
+		mt, m := memtable.New(rapid.SampledFrom([]int{-1, 0, 1 << 12, 1 << 16}).Draw(t, "arena")), &model{}
+		seq := uint64(0)
+		for range rapid.IntRange(0, 150).Draw(t, "n") {
+			seq++
+			kind := rapid.SampledFrom([]key.Kind{key.Set, key.Set, key.Delete, key.SetExpiring, key.RangeDelete}).Draw(t, "kind")
+			k := keys().Draw(t, "k")
+			v := rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "v")
+			if kind == key.RangeDelete {
+				v = keys().Draw(t, "end")
 			}
-			if ok && (!bytes.Equal(it.Key(), all[at].k) || it.Trailer() != all[at].t || !bytes.Equal(it.Value(), all[at].v)) {
-				t.Fatalf("at %q·%d, want %q·%d", it.Key(), it.Trailer(), all[at].k, all[at].t)
-			}
+			require.NoError(t, mt.Add(seq, kind, k, v))
+			m.add(seq, kind, k, v)
 		}
-		for range 200 {
-			k := fmt.Appendf(nil, "%0*d", r.IntN(12), r.IntN(41))
-			switch r.IntN(6) {
+		require.Equal(t, len(m.entries)+len(m.spans), mt.Len())
+		require.Equal(t, len(m.spans), len(mt.Spans()))
+		for i, s := range mt.Spans() {
+			require.Zero(t, key.CompareSpans(m.spans[i], s))
+		}
+		it, pos := mt.Iter(), -1
+		for range 60 {
+			k := keys().Draw(t, "ask")
+			s := rapid.Uint64Range(0, seq+1).Draw(t, "seq")
+			i := m.seek(k, key.Pack(s, key.MaxKind))
+			v, tr, ok := mt.Get(k, s)
+			require.Equal(t, i < len(m.entries) && bytes.Equal(m.entries[i].k, k), ok)
+			if ok {
+				require.Equal(t, m.entries[i].t, tr)
+				require.True(t, bytes.Equal(m.entries[i].v, v))
+			}
+			require.Equal(t, m.cover(k, s), mt.CoverSeq(k, s))
+			switch rapid.IntRange(0, 5).Draw(t, "move") {
 			case 0:
-				if at = -1; len(all) > 0 {
-					at = 0
-				}
-				check(it.First())
+				pos = i
+				at(t, m, it, pos, it.SeekGE(k, key.Pack(s, key.MaxKind)))
 			case 1:
-				at = len(all) - 1
-				check(it.Last())
+				pos = m.seek(k, key.MaxTrailer) - 1
+				at(t, m, it, pos, it.SeekLT(k))
 			case 2:
-				tr := key.Newest(r.Uint64N(300))
-				at = slices.IndexFunc(all, func(e entry) bool { return key.Compare(e.k, e.t, k, tr) >= 0 })
-				check(it.SeekGE(k, tr))
+				pos = 0
+				at(t, m, it, pos, it.First())
 			case 3:
-				for at = len(all) - 1; at >= 0 && bytes.Compare(all[at].k, k) >= 0; at-- {
-				}
-				check(it.SeekLT(k))
+				pos = len(m.entries) - 1
+				at(t, m, it, pos, it.Last())
 			case 4:
-				if at >= 0 {
-					if at++; at == len(all) {
-						at = -1
-					}
+				if pos >= 0 && pos < len(m.entries) {
+					pos++
 				}
-				check(it.Next())
+				at(t, m, it, pos, it.Next())
 			case 5:
-				if at >= 0 {
-					at--
+				if pos >= 0 && pos < len(m.entries) {
+					pos--
 				}
-				check(it.Prev())
+				at(t, m, it, pos, it.Prev())
 			}
-			seq := r.Uint64N(310)
-			i := slices.IndexFunc(all, func(e entry) bool { return bytes.Equal(e.k, k) && e.t.Seq() <= seq })
-			v, tr, ok := tb.Get(k, seq)
-			if ok != (i >= 0) || ok && (tr != all[i].t || !bytes.Equal(v, all[i].v)) {
-				t.Fatalf("Get %q at %d", k, seq)
+			if pos < 0 || pos >= len(m.entries) {
+				pos = -1
 			}
 		}
-		if it.Err() != nil || it.Close() != nil {
-			t.Fatal("error")
-		}
+		require.NoError(t, it.Err())
+		require.NoError(t, it.Close())
 	})
 }
 
-func TestCover(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
-		tb := New(1 << 20)
-		var spans []key.Span
-		for i := range rapid.IntRange(0, 120).Draw(t, "n") {
-			s := key.Span{Start: []byte{byte(r.IntN(20))}, End: []byte{byte(r.IntN(20))}, Seq: uint64(i + 1)}
-			spans = append(spans, s)
-			tb.Add(s.Seq, key.RangeDelete, s.Start, s.End)
-			k, limit := []byte{byte(r.IntN(20))}, r.Uint64N(130)
-			var want uint64
-			for _, s := range spans {
-				if s.Seq <= limit && bytes.Compare(s.Start, k) <= 0 && bytes.Compare(k, s.End) < 0 {
-					want = s.Seq
+// TestGrowth fills far beyond the arena with entries of all sizes, in three orders.
+func TestGrowth(t *testing.T) {
+	for _, order := range []string{"ascending", "descending", "random"} {
+		t.Run(order, func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(1, 2))
+			mt := memtable.New(0)
+			values := map[string][]byte{}
+			const n = 5000
+			for i := range n {
+				id := i
+				switch order {
+				case "descending":
+					id = n - i
+				case "random":
+					id = rnd.IntN(n * 10)
 				}
+				k := fmt.Appendf(nil, "key-%08d", id)
+				v := make([]byte, rnd.IntN(100))
+				if i%500 == 0 {
+					v = make([]byte, 1000*(1+rnd.IntN(200))) // some beyond what the arena takes
+				}
+				for j := range v {
+					v[j] = byte(rnd.Uint32())
+				}
+				require.NoError(t, mt.Add(uint64(i+1), key.Set, k, v))
+				values[string(k)] = v
 			}
-			if got := tb.CoverSeq(k, limit); got != want {
-				t.Fatalf("%v at %d: %d, want %d", k, limit, got, want)
+			for k, v := range values {
+				got, _, ok := mt.Get([]byte(k), key.MaxSeq)
+				require.True(t, ok)
+				require.True(t, bytes.Equal(v, got))
 			}
-			if got := key.NewCover(spans).Seq(k, limit); got != want {
-				t.Fatalf("cover: %v at %d: %d, want %d", k, limit, got, want)
+			it, count := mt.Iter(), 0
+			var last []byte
+			for ok := it.First(); ok; ok = it.Next() {
+				require.LessOrEqual(t, bytes.Compare(last, it.Key()), 0)
+				last = it.Key()
+				count++
 			}
-			if got := key.NewCover(key.NewCover(spans).Spans()).Seq(k, limit); got != want {
-				t.Fatal("fragments of fragments differ")
+			require.Equal(t, n, count)
+			for ok := it.Last(); ok; ok = it.Prev() {
+				count--
 			}
-		}
-		if len(tb.Spans()) != len(spans) {
-			t.Fatal("Spans")
-		}
-	})
+			require.Zero(t, count)
+			require.Equal(t, n, mt.Len())
+		})
+	}
 }
 
-// Readers run beside the writer and always see an ordered prefix-complete list: every
-// entry that was added before they looked is there.
-func TestReadersBesideTheWriter(t *testing.T) {
-	const n = 20_000
-	tb := New(8 << 20)
+func TestSizeCountsWhatIsKept(t *testing.T) {
+	mt := memtable.New(1 << 20)
+	before := mt.Size()
+	big := make([]byte, 1<<20)
+	require.NoError(t, mt.Add(1, key.Set, []byte("big"), big))
+	require.Greater(t, mt.Size(), before+1<<20)
+	before = mt.Size()
+	require.NoError(t, mt.Add(2, key.RangeDelete, []byte("a"), []byte("b")))
+	require.Greater(t, mt.Size(), before)
+	got, _, ok := mt.Get([]byte("big"), 1)
+	require.True(t, ok)
+	require.Len(t, got, 1<<20)
+}
+
+func TestLongKeys(t *testing.T) {
+	mt := memtable.New(0)
+	for i := range 5 {
+		k := append(bytes.Repeat([]byte("k"), 1<<20), byte(i))
+		require.NoError(t, mt.Add(uint64(i+1), key.Set, k, []byte{byte(i)}))
+	}
+	for i := range 5 {
+		k := append(bytes.Repeat([]byte("k"), 1<<20), byte(i))
+		v, _, ok := mt.Get(k, key.MaxSeq)
+		require.True(t, ok)
+		require.Equal(t, []byte{byte(i)}, v)
+	}
+	_, _, ok := mt.Get(bytes.Repeat([]byte("k"), 1<<20), key.MaxSeq)
+	require.False(t, ok)
+}
+
+// TestManySpans holds the logarithmic covers against the model, for nested tombstones too.
+func TestManySpans(t *testing.T) {
+	mt, m := memtable.New(0), &model{}
+	rnd := rand.New(rand.NewPCG(3, 4))
+	pad := func(i int) []byte { return fmt.Appendf(nil, "%05d", i) }
+	for i := range 1000 {
+		s, e := rnd.IntN(1000), rnd.IntN(1000)
+		if i%2 == 0 {
+			s, e = i/2, 2000-i/2 // nested
+		}
+		require.NoError(t, mt.Add(uint64(i+1), key.RangeDelete, pad(s), pad(e)))
+		m.add(uint64(i+1), key.RangeDelete, pad(s), pad(e))
+		k, seq := pad(rnd.IntN(2000)), rnd.Uint64N(uint64(i+3))
+		require.Equal(t, m.cover(k, seq), mt.CoverSeq(k, seq))
+	}
+}
+
+// TestReadersBesideWriter has readers check, without a lock, that what was published is
+// there, in order, both ways.
+func TestReadersBesideWriter(t *testing.T) {
+	const n, readers = 6000, 3
+	mt := memtable.New(1 << 14)
+	order := rand.New(rand.NewPCG(5, 6)).Perm(n)
 	var published atomic.Int64
-	k := func(i int64) []byte { return fmt.Appendf(nil, "%08d", uint32(i)*2654435761) }
+	name := func(i int) []byte { // with ties in what links hold, and without
+		if i%2 == 0 {
+			return fmt.Appendf(nil, "tied-for-eleven-%06d", i)
+		}
+		return binary.BigEndian.AppendUint32(nil, uint32(i)*2654435761)
+	}
 	var wg sync.WaitGroup
-	for range 3 {
+	for r := range readers {
 		wg.Go(func() {
-			for round := int64(0); published.Load() < n; round++ {
-				upTo := published.Load()
-				if upTo == 0 {
+			rnd := rand.New(rand.NewPCG(uint64(r), 7))
+			for published.Load() < n {
+				seen := int(published.Load())
+				if seen == 0 {
 					continue
 				}
-				i := round % upTo
-				if _, tr, ok := tb.Get(k(i), key.MaxSeq); !ok || tr.Seq() != uint64(i+1) {
-					t.Errorf("entry %d of %d is missing", i, upTo)
+				i := rnd.IntN(seen)
+				k := name(order[i])
+				v, tr, ok := mt.Get(k, uint64(seen))
+				if !ok || tr != key.Pack(uint64(i+1), key.Set) || !bytes.Equal(v, k) {
+					t.Errorf("entry %d of %d: %q %v %v", i, seen, v, tr, ok)
 					return
 				}
-				it := tb.Iter()
-				if round%512 == 0 {
-					seen := int64(0)
-					var last []byte
-					for ok := it.First(); ok; ok = it.Next() {
+				it := mt.Iter()
+				if rnd.IntN(2) == 0 {
+					if !it.SeekGE(k, key.MaxTrailer) || !bytes.Equal(it.Key(), k) {
+						t.Errorf("SeekGE(%q) at %q", k, it.Key())
+						return
+					}
+					for last, steps := k, 0; it.Next() && steps < 20; steps++ {
 						if bytes.Compare(last, it.Key()) >= 0 {
-							t.Error("out of order")
+							t.Errorf("%q after %q", it.Key(), last)
 							return
 						}
 						last = it.Key()
-						seen++
 					}
-					if seen < upTo {
-						t.Errorf("saw %d of %d", seen, upTo)
+				} else if it.SeekLT(k) {
+					for last, steps := k, 0; it.Valid() && steps < 20; steps++ {
+						if bytes.Compare(last, it.Key()) <= 0 {
+							t.Errorf("%q before %q", it.Key(), last)
+							return
+						}
+						last = it.Key()
+						it.Prev()
+					}
+				}
+				if s := mt.Spans(); len(s) > 0 {
+					last := s[len(s)-1]
+					if got := mt.CoverSeq(last.Start, key.MaxSeq); got < last.Seq {
+						t.Errorf("covered at %d, not %d", got, last.Seq)
 						return
 					}
 				}
 			}
 		})
 	}
-	for i := range int64(n) {
-		tb.Add(uint64(i+1), key.Set, k(i), []byte("v"))
-		published.Store(i + 1)
+	for i, o := range order {
+		if err := mt.Add(uint64(i+1), key.Set, name(o), name(o)); err != nil {
+			t.Fatal(err)
+		}
+		if i%50 == 0 {
+			if err := mt.Add(uint64(i+1), key.RangeDelete, name(o), append(name(o), 0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		published.Store(int64(i + 1))
 	}
 	wg.Wait()
 }
 
-func TestFits(t *testing.T) {
-	tb := New(64 << 10)
-	added := 0
-	for k := make([]byte, 8); tb.Fits(Cost(len(k), 0), 1); added++ {
-		tb.Add(uint64(added+1), key.Set, k, nil)
+func TestReadsDoNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
 	}
-	require.Greater(t, added, 100)
-	big := make([]byte, 1<<20)
-	tb = New(Cost(len(big), len(big)) + 100)
-	require.True(t, tb.Fits(Cost(len(big), len(big)), 1))
-	tb.Add(1, key.Set, big, big)
-	v, _, ok := tb.Get(big, 1)
-	require.True(t, ok)
-	require.Len(t, v, len(big))
-	require.EqualValues(t, 2<<20, tb.Size()>>20<<20)
-}
-
-func TestGetDoesNotAllocate(t *testing.T) {
-	tb := New(1 << 20)
-	tb.Add(1, key.Set, []byte("key"), []byte("value"))
-	k := []byte("key")
-	require.Zero(t, testing.AllocsPerRun(100, func() { tb.Get(k, 5); tb.CoverSeq(k, 5) }))
-}
-
-func BenchmarkAdd(b *testing.B) {
-	for _, order := range []string{"random", "ascending"} {
-		b.Run(order, func(b *testing.B) {
-			tb := New(64 << 20)
-			k, v := make([]byte, 16), make([]byte, 100)
-			b.ReportAllocs()
-			for i := uint64(1); b.Loop(); i++ {
-				if !tb.Fits(Cost(len(k), len(v)), 1) {
-					b.StopTimer()
-					tb = New(64 << 20)
-					b.StartTimer()
-				}
-				x := i
-				if order == "random" {
-					x *= 0x9e3779b97f4a7c15
-				}
-				for j := range 8 {
-					k[j] = byte(x >> (56 - 8*j))
-				}
-				tb.Add(i, key.Set, k, v)
-			}
-		})
+	mt := memtable.New(1 << 20)
+	k := make([]byte, 16)
+	for i := range 1000 {
+		binary.BigEndian.PutUint64(k, uint64(i)*7919)
+		require.NoError(t, mt.Add(uint64(i+1), key.Set, k, k))
+		if i%10 == 0 {
+			require.NoError(t, mt.Add(uint64(i+1), key.RangeDelete, k, append(k, 0)))
+		}
 	}
+	it := mt.Iter()
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		mt.Get(k, 500)
+		mt.CoverSeq(k, 500)
+		it.SeekGE(k, key.MaxTrailer)
+		it.Prev()
+	}))
+	seq := uint64(5000)
+	big := memtable.New(1 << 20)
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		seq++
+		_ = big.Add(seq, key.Set, k, k)
+	}))
 }

@@ -1,45 +1,109 @@
 package memtable
 
 import (
-	"bytes"
+	"slices"
 
 	"github.com/ashlar-go/ashlar/lsm/internal/key"
 )
 
-// Range tombstones are few, so they are kept apart from the skip list: a sorted cover of
-// most of them and a short tail of those that came since it was made. Readers look at
-// both; the writer folds the tail into the cover when it has grown by an eighth, which
-// keeps the cost of n tombstones near n log n however reads and writes interleave.
-type spanList struct {
-	cover key.Cover
-	all   []key.Span
-	tail  int // all[tail:] is not in cover
+// A spanSet is an immutable state of a table's range tombstones, made anew by every one
+// that is added. The newest few are looked at one by one; the others are in covers, each
+// larger than the one after it. Adding one is then O(log² n) amortised and
+// asking O(log² n), where a single cover would have to be rebuilt every time.
+//
+// Source: J. L. Bentley, J. B. Saxe, "Decomposable Searching Problems" (1980).
+type spanSet struct {
+	all    []key.Span // in order of arrival
+	covers []cover    // of all but the last few, from the oldest on
 }
 
+// cover is a Cover of n spans.
+type cover struct {
+	key.Cover
+	n int
+}
+
+// loose is how many spans are looked at one by one.
+const loose = 16
+
+// addSpan publishes a state with one more span.
 func (t *Table) addSpan(s key.Span) {
-	old := t.spans.Load()
-	l := &spanList{cover: old.cover, all: append(old.all, s), tail: old.tail}
-	if n := len(l.all) - l.tail; n > 16+l.tail/8 {
-		l.cover, l.tail = key.NewCover(l.all), len(l.all)
+	next := &spanSet{}
+	if old := t.spans.Load(); old != nil {
+		*next = *old
 	}
-	t.spans.Store(l)
+	// Readers look only below the length they have loaded: appending in place is safe.
+	next.all = append(next.all, s)
+	covered := next.covered()
+	if len(next.all)-covered == loose {
+		n := loose
+		covers := slices.Clone(next.covers)
+		for len(covers) > 0 && covers[len(covers)-1].n <= n {
+			n += covers[len(covers)-1].n
+			covers = covers[:len(covers)-1]
+		}
+		next.covers = append(covers, cover{key.NewCover(next.all[len(next.all)-n:]), n})
+	}
+	t.spans.Store(next)
+	t.size.Add(int64(len(s.Start) + len(s.End) + spanCost))
+	t.length.Add(1)
 }
 
-// CoverSeq is the newest range tombstone not newer than limit that lies over k; 0 if
-// there is none.
-func (t *Table) CoverSeq(k []byte, limit uint64) uint64 {
-	l := t.spans.Load()
-	if len(l.all) == 0 {
+// spanCost is about what a span takes besides its keys.
+const spanCost = 128
+
+// covered is the number of spans in covers.
+func (s *spanSet) covered() int {
+	n := 0
+	for _, c := range s.covers {
+		n += c.n
+	}
+	return n
+}
+
+// Spans returns the range tombstones in order of arrival. The slice is a view that must
+// not be written to and does not change.
+func (t *Table) Spans() []key.Span {
+	if s := t.spans.Load(); s != nil {
+		return s.all[:len(s.all):len(s.all)]
+	}
+	return nil
+}
+
+// CoverSeq returns the highest sequence number of a range tombstone that contains k and
+// is not newer than seq; 0 if there is none. One load if the table has no tombstones,
+// O(log² n) if it has n; no allocation.
+func (t *Table) CoverSeq(k []byte, seq uint64) uint64 {
+	s := t.spans.Load()
+	if s == nil {
 		return 0
 	}
-	best := l.cover.Seq(k, limit)
-	for _, s := range l.all[l.tail:] {
-		if s.Seq > best && s.Seq <= limit && bytes.Compare(s.Start, k) <= 0 && bytes.Compare(k, s.End) < 0 {
-			best = s.Seq
+	var best uint64
+	covered := 0
+	for _, c := range s.covers {
+		best = max(best, c.Seq(k, seq))
+		covered += c.n
+	}
+	for _, sp := range s.all[covered:] {
+		if sp.Seq <= seq && sp.Seq > best && sp.Contains(k) {
+			best = sp.Seq
 		}
 	}
 	return best
 }
 
-// Spans returns the range tombstones in the order in which they came: read-only.
-func (t *Table) Spans() []key.Span { return t.spans.Load().all }
+// Covers returns the range tombstones as a few covers, which do not change.
+func (t *Table) Covers() []key.Cover {
+	s := t.spans.Load()
+	if s == nil {
+		return nil
+	}
+	out := make([]key.Cover, 0, len(s.covers)+1)
+	for _, c := range s.covers {
+		out = append(out, c.Cover)
+	}
+	if loose := key.NewCover(s.all[s.covered():]); !loose.Empty() {
+		out = append(out, loose)
+	}
+	return out
+}

@@ -3,269 +3,226 @@ package sstable
 import (
 	"bytes"
 	"encoding/binary"
-	"sort"
+	"math/bits"
+	"sync/atomic"
 
 	"github.com/ashlar-go/ashlar/lsm/internal/key"
 )
 
-// A data block is a row of entries and the places where a search may start:
+// A data block, uncompressed:
 //
-//	entry     shared │ unshared │ value length │ key suffix │ trailer 8 │ value
-//	restarts  offset 4 … │ count 4
+//	┌────────┬─────────┬─────────┬─ … ─┬─────────────────┬─────────────────┬──────────────┐
+//	│ common │ entry 0 │ entry 1 │     │ prefixes u64×r  │ offsets u32×r   │ u32 common's │
+//	│ prefix │ restart │         │     │ of the restarts │ of the restarts │ length, u32 r│
+//	└────────┴─────────┴─────────┴─ … ─┴─────────────────┴─────────────────┴──────────────┘
 //
-// "shared" is how much of the key is that of the entry before; the lengths are varints.
-// At every restart point shared is zero, so that a binary search can compare whole keys;
-// from there on a search walks.
+//	entry:  uvarint shared, uvarint unshared, uvarint value's length, u64 trailer,
+//	        unshared bytes of the key, value
+//
+// The prefix common to all keys of the block is stored once. What is left of a key is
+// stored as the number of bytes that it shares with what is left of the one before, and
+// the rest; at a restart, every few entries, nothing is shared.
+//
+// A search halves its way over the prefixes, eight bytes of each restart's key after the
+// common prefix: a few words next to each other, where a plain block would have it jump
+// to entries, decode, and compare keys. Only where prefixes are equal are entries looked
+// at. From the restart so found it steps from entry to entry; how much of the searched
+// key the last entry matched, and how much the next shares with it, mostly decides without
+// looking at key bytes at all.
+//
+// Invariants, of which parseBlock checks those that cost no walk: the block has a restart;
+// the first entry is one; offsets ascend and lie between the common prefix and the
+// prefixes; prefixes do not descend. What the entries themselves say is checked as they
+// are decoded.
+//
+// Source: the table format of LevelDB (restarts); the rest follows from the note above.
+type block struct {
+	data     []byte
+	common   int // length of the common prefix
+	limit    int // where entries end and prefixes begin
+	restarts int
 
-// blockWriter builds one block.
-type blockWriter struct {
-	buf      []byte
-	last     []byte
-	restarts []uint32
-	interval int
-	count    int // entries since the last restart
+	// of the cache; see cache.go
+	visited      atomic.Bool
+	newer, older *block
+	home         *atomic.Pointer[block]
 }
 
-func (w *blockWriter) reset() {
-	w.buf, w.last, w.restarts, w.count = w.buf[:0], w.last[:0], w.restarts[:0], 0
+const blockTail = 8
+
+// parseBlock makes a block of data, which it keeps; detail says what is wrong with it.
+func parseBlock(data []byte) (b *block, detail string) {
+	b = &block{}
+	return b, b.parse(data)
 }
 
-func (w *blockWriter) empty() bool { return len(w.buf) == 0 }
+func (b *block) parse(data []byte) (detail string) {
+	if len(data) < blockTail {
+		return "block: too short"
+	}
+	tail := data[len(data)-blockTail:]
+	common, restarts := uint64(binary.LittleEndian.Uint32(tail)), uint64(binary.LittleEndian.Uint32(tail[4:]))
+	arrays := restarts * 12
+	if restarts == 0 || arrays > uint64(len(data)-blockTail) {
+		return "block: impossible number of restarts"
+	}
+	limit := uint64(len(data)-blockTail) - arrays
+	if common > limit || common > maxKey {
+		return "block: impossible common prefix"
+	}
+	b.data, b.common, b.limit, b.restarts = data, int(common), int(limit), int(restarts)
+	if b.offset(0) != b.common {
+		return "block: does not begin with a restart"
+	}
+	for i := 1; i < b.restarts; i++ {
+		if b.offset(i) <= b.offset(i-1) || b.prefix(i) < b.prefix(i-1) {
+			return "block: restarts out of order"
+		}
+	}
+	if b.offset(b.restarts-1) >= b.limit {
+		return "block: restart beyond the entries"
+	}
+	return ""
+}
 
-// size is what the block would take if it were finished now.
-func (w *blockWriter) size() int { return len(w.buf) + 4*len(w.restarts) + 4 }
+// prefix returns the eight bytes of restart i's key after the common prefix.
+func (b *block) prefix(i int) uint64 { return binary.LittleEndian.Uint64(b.data[b.limit+8*i:]) }
 
-func (w *blockWriter) add(k []byte, t key.Trailer, v []byte) {
-	shared := 0
-	if w.count%w.interval == 0 {
-		w.restarts = append(w.restarts, uint32(len(w.buf)))
-		w.count = 0
+// offset returns where the entry of restart i begins.
+func (b *block) offset(i int) int {
+	return int(binary.LittleEndian.Uint32(b.data[b.limit+8*b.restarts+4*i:]))
+}
+
+// entry is a decoded entry's place in the block.
+type entry struct {
+	shared  int // with the entry before, beyond the common prefix
+	key     int // where the unshared bytes begin
+	value   int // where they end and the value begins
+	end     int // where the value ends and the next entry begins
+	trailer key.Trailer
+}
+
+// entry decodes the entry at off; ok is false if there can be none.
+func (b *block) entry(off int) (e entry, ok bool) {
+	d := b.data[:b.limit]
+	if off < 0 || len(d)-off < 11 {
+		return e, false
+	}
+	d = d[off:]
+	var unshared, value uint64
+	if d[0]|d[1]|d[2] < 0x80 {
+		e.shared, unshared, value = int(d[0]), uint64(d[1]), uint64(d[2])
+		off += 3
+		d = d[3:]
 	} else {
-		for n := min(len(k), len(w.last)); shared < n && k[shared] == w.last[shared]; shared++ {
+		var shared uint64
+		for _, p := range [...]*uint64{&shared, &unshared, &value} {
+			v, n := binary.Uvarint(d)
+			if n <= 0 {
+				return e, false
+			}
+			*p = v
+			off += n
+			d = d[n:]
+		}
+		if shared > maxKey {
+			return e, false
+		}
+		e.shared = int(shared)
+		if len(d) < 8 {
+			return e, false
 		}
 	}
-	w.count++
-	w.buf = binary.AppendUvarint(w.buf, uint64(shared))
-	w.buf = binary.AppendUvarint(w.buf, uint64(len(k)-shared))
-	w.buf = binary.AppendUvarint(w.buf, uint64(len(v)))
-	w.buf = append(w.buf, k[shared:]...)
-	w.buf = binary.LittleEndian.AppendUint64(w.buf, uint64(t))
-	w.buf = append(w.buf, v...)
-	w.last = append(w.last[:0], k...)
+	e.trailer = key.Trailer(binary.LittleEndian.Uint64(d))
+	off += 8
+	if unshared > maxKey || value > uint64(len(d)-8) || unshared > uint64(len(d)-8)-value {
+		return e, false
+	}
+	e.key = off
+	e.value = off + int(unshared)
+	e.end = e.value + int(value)
+	return e, true
 }
 
-func (w *blockWriter) finish() []byte {
-	for _, r := range w.restarts {
-		w.buf = binary.LittleEndian.AppendUint32(w.buf, r)
-	}
-	return binary.LittleEndian.AppendUint32(w.buf, uint32(len(w.restarts)))
-}
-
-// blockIter walks one block. Whatever the block holds, it stays within it.
-type blockIter struct {
-	data     []byte // entries
-	restarts []byte
-	n        int // number of restarts
-	at       int // offset of the present entry; len(data): at no entry
-	next     int // offset of the next
-	key      []byte
-	trailer  key.Trailer
-	val      []byte
-	bad      bool
-}
-
-// init starts on a block; false means that it cannot be one.
-func (b *blockIter) init(block []byte) bool {
-	b.key, b.val, b.bad = b.key[:0], nil, false
-	b.data, b.restarts, b.n, b.at, b.next = nil, nil, 0, 0, 0
-	if len(block) < 4 {
-		b.bad = true
-		return false
-	}
-	n := uint64(binary.LittleEndian.Uint32(block[len(block)-4:]))
-	if n == 0 || n > uint64(len(block)-4)/4 {
-		b.bad = true
-		return false
-	}
-	b.n = int(n)
-	end := len(block) - 4 - 4*b.n
-	b.data, b.restarts = block[:end:end], block[end:len(block)-4]
-	b.at = len(b.data)
-	return true
-}
-
-func (b *blockIter) restart(i int) int { return int(binary.LittleEndian.Uint32(b.restarts[4*i:])) }
-
-func (b *blockIter) valid() bool { return b.at < len(b.data) }
-
-func (b *blockIter) fail() bool {
-	b.bad, b.at, b.next = true, len(b.data), len(b.data)
-	return false
-}
-
-// small reads a varint, which is nearly always one byte.
-func small(b []byte) (uint64, int) {
-	if len(b) > 0 && b[0] < 0x80 {
-		return uint64(b[0]), 1
-	}
-	return binary.Uvarint(b)
-}
-
-// header decodes the three lengths at off and returns where the key suffix starts.
-func (b *blockIter) header(off int) (shared, unshared, vlen, body int, ok bool) {
-	d := b.data[off:]
-	s, n1 := small(d)
-	if n1 <= 0 {
-		return
-	}
-	u, n2 := small(d[n1:])
-	if n2 <= 0 {
-		return
-	}
-	v, n3 := small(d[n1+n2:])
-	if n3 <= 0 {
-		return
-	}
-	body = off + n1 + n2 + n3
-	left := uint64(len(b.data) - body)
-	if s > uint64(len(b.data)) || u > left || v > left || u+v+8 > left {
-		return
-	}
-	return int(s), int(u), int(v), body, true
-}
-
-// load decodes the entry at off, which must be the one after the present entry or a
-// restart point.
-func (b *blockIter) load(off int) bool {
-	if off >= len(b.data) {
-		b.at, b.next = len(b.data), len(b.data)
-		return false
-	}
-	shared, unshared, vlen, body, ok := b.header(off)
-	if !ok || shared > len(b.key) {
-		return b.fail()
-	}
-	b.key = append(b.key[:shared], b.data[body:body+unshared]...)
-	body += unshared
-	b.trailer = key.Trailer(binary.LittleEndian.Uint64(b.data[body:]))
-	body += 8
-	b.val = b.data[body : body+vlen : body+vlen]
-	b.at, b.next = off, body+vlen
-	return true
-}
-
-func (b *blockIter) first() bool {
-	b.key = b.key[:0]
-	return b.load(0)
-}
-
-func (b *blockIter) step() bool { return b.load(b.next) }
-
-// seekRestart goes to restart i.
-func (b *blockIter) seekRestart(i int) bool {
-	off := b.restart(i)
-	if off >= len(b.data) {
-		return b.fail()
-	}
-	b.key = b.key[:0]
-	return b.load(off)
-}
-
-// findRestart is the last restart whose key is before (k, t), or 0.
-func (b *blockIter) findRestart(k []byte, t key.Trailer) int {
-	i := sort.Search(b.n, func(i int) bool {
-		off := b.restart(i)
-		if off >= len(b.data) {
-			b.bad = true
-			return true
+// restart finds the last restart whose entry is at or before (rest, t), where rest is the
+// searched key less the common prefix; -1 if even the first is after it. ok is false if the
+// block is damaged.
+func (b *block) restart(rest []byte, t key.Trailer) (r int, ok bool) {
+	p := key.Prefix(rest)
+	lo, n := 0, b.restarts // the first restart after it is in [lo, lo+n]
+	for n > 0 {
+		half := n >> 1
+		mid := lo + half
+		q := b.prefix(mid)
+		before := q < p
+		if q == p {
+			e, ok := b.entry(b.offset(mid))
+			if !ok || e.shared != 0 {
+				return 0, false
+			}
+			before = key.Compare(b.data[e.key:e.value], e.trailer, rest, t) <= 0
 		}
-		shared, unshared, _, body, ok := b.header(off)
-		if !ok || shared != 0 {
-			b.bad = true
-			return true
-		}
-		tr := key.Trailer(binary.LittleEndian.Uint64(b.data[body+unshared:]))
-		return key.Compare(b.data[body:body+unshared], tr, k, t) >= 0
-	})
-	return max(i-1, 0)
-}
-
-// seekGE goes to the first entry at or after (k, t).
-func (b *blockIter) seekGE(k []byte, t key.Trailer) bool {
-	i := b.findRestart(k, t)
-	if b.bad {
-		return b.fail()
-	}
-	ok := b.seekRestart(i)
-	for ok && key.Compare(b.key, b.trailer, k, t) < 0 {
-		ok = b.step()
-	}
-	return ok
-}
-
-// seekLT goes to the last entry of a key before k.
-func (b *blockIter) seekLT(k []byte) bool {
-	i := b.findRestart(k, key.Newest(key.MaxSeq))
-	if b.bad {
-		return b.fail()
-	}
-	if !b.seekRestart(i) {
-		return false
-	}
-	if bytes.Compare(b.key, k) >= 0 {
-		b.at, b.next = len(b.data), len(b.data)
-		return false
-	}
-	for b.next < len(b.data) {
-		at := b.at
-		if !b.step() {
-			return false
-		}
-		if bytes.Compare(b.key, k) >= 0 {
-			return b.walkTo(i, at)
+		if before {
+			lo = mid + 1
+			n -= half + 1
+		} else {
+			n = half
 		}
 	}
-	return true
+	return lo - 1, true
 }
 
-// walkTo goes to the entry at offset, from restart i.
-func (b *blockIter) walkTo(i, offset int) bool {
-	ok := b.seekRestart(i)
-	for ok && b.at < offset {
-		ok = b.step()
+// find returns the place of the first entry at or after (k, t) if its user key is k.
+// intact is false if the block is damaged.
+func (b *block) find(k []byte, t key.Trailer) (e entry, found, intact bool) {
+	if len(k) < b.common || !bytes.Equal(k[:b.common], b.data[:b.common]) {
+		return e, false, true
 	}
-	return ok
-}
-
-func (b *blockIter) last() bool {
-	if !b.seekRestart(b.n - 1) {
-		return false
+	rest := k[b.common:]
+	r, ok := b.restart(rest, t)
+	if !ok {
+		return e, false, false
 	}
-	for b.next < len(b.data) {
-		if !b.step() {
-			return false
+	off := b.offset(max(r, 0))
+	matched := 0 // bytes of rest that the entry before has too; it is before rest
+	for off < b.limit {
+		e, ok = b.entry(off)
+		if !ok {
+			return e, false, false
+		}
+		off = e.end
+		switch {
+		case e.shared == 0:
+			matched = 0
+		case e.shared > matched:
+			continue // like the entry before, it departs from rest where that is larger
+		case e.shared < matched:
+			return e, false, true // it departs from what rest and the entry before share
+		}
+		suffix := b.data[e.key:e.value]
+		n := commonLen(suffix, rest[matched:])
+		matched += n
+		switch {
+		case n < len(suffix) && (matched == len(rest) || suffix[n] > rest[matched]):
+			return e, false, true
+		case n == len(suffix) && matched == len(rest) && e.trailer <= t:
+			return e, true, true
 		}
 	}
-	return true
+	return e, false, true
 }
 
-// prev goes to the entry before the present one.
-func (b *blockIter) prev() bool {
-	at := b.at
-	if at == 0 || at >= len(b.data) {
-		b.at, b.next = len(b.data), len(b.data)
-		return false
+// commonLen is the number of bytes at the beginning of a and b that are equal.
+func commonLen(a, b []byte) int {
+	n := min(len(a), len(b))
+	i := 0
+	for ; i+8 <= n; i += 8 {
+		if x := binary.LittleEndian.Uint64(a[i:]) ^ binary.LittleEndian.Uint64(b[i:]); x != 0 {
+			return i + bits.TrailingZeros64(x)/8
+		}
 	}
-	i := sort.Search(b.n, func(i int) bool { return b.restart(i) >= at }) - 1
-	if i < 0 {
-		return b.fail()
+	for i < n && a[i] == b[i] {
+		i++
 	}
-	ok := b.seekRestart(i)
-	for ok && b.next < at {
-		ok = b.step()
-	}
-	if ok && b.next != at {
-		return b.fail()
-	}
-	return ok
+	return i
 }

@@ -5,161 +5,203 @@ import (
 	"sync/atomic"
 )
 
-// Cache keeps decoded data blocks, bounded in bytes, for any number of tables.
+// The block cache keeps blocks as they are after decompression and parsing. It is not a
+// map. A table knows its blocks by number, so every open table has a slot for each:
 //
-// It is split into shards by the block's place. A hit takes a shard's read lock, looks
-// into a map and sets a flag; blocks are the garbage collector's, so a hit needs no
-// reference count and an evicted block lives as long as somebody reads it. Eviction is
-// CLOCK: a hand goes round the shard's slots, spares each block that was hit since the
-// last time round, and takes the first that was not.
+//	table 17   slots  │ ● │ · │ ● │ · │ · │ ● │      a hit: one load from the slot
+//	                    │       │           │
+//	shard      oldest ──┴───────┴───────────┴── newest
+//	             ▲ hand
+//
+// A hit is a load and, at most once per round of the hand, a store: no lock, no hash, no
+// allocation. What a shard's lock protects is which blocks it holds, and who must go:
+// new blocks enter at one end, the hand walks from the other, spares the visited ones,
+// which lose the mark, and takes the first that is not. A scan's blocks, never visited
+// again, go on the hand's first pass.
+//
+// A block that goes is forgotten, not freed: whoever still reads it keeps it alive, and
+// the collector has it afterwards. So nothing is pinned, counted or given back by hand,
+// and values may be handed out that point into blocks. The slots take eight bytes a
+// block, a fifth of a per cent of a table of 4 KiB blocks.
+//
+// Invariants, under a shard's lock: a block is in the list of its shard if and only if its
+// slot points to it; used is the sum of the list's costs and at most
+// capacity.
+//
+// Source of the eviction: Zhang et al., "SIEVE is Simpler than LRU" (NSDI 2024).
+
+// Cache holds blocks of any number of tables, within a size. It is safe for concurrent use.
 type Cache struct {
-	shards [cacheShards]cacheShard
-}
-
-const cacheShards = 16
-
-type blockID struct {
-	file, off uint64
+	shards  []cacheShard
+	next    atomic.Uint64 // where the next table's blocks begin to be spread
+	scratch sync.Pool     // *[]byte, what was read before it is decompressed
 }
 
 type cacheShard struct {
-	mu    sync.RWMutex
-	index map[blockID]int32 // guarded by mu: slot of each block
-	slots []slot            // guarded by mu
-	free  []int32           // guarded by mu: empty slots
-	hand  int               // guarded by mu
-	bytes int64             // guarded by mu
-	limit int64
-
 	hits, misses atomic.Int64
-	_            [64]byte // shards do not share cache lines
+	_            [48]byte // counters change all the time; what follows, seldom
+
+	mu             sync.Mutex
+	capacity, used int64
+	count          int64
+	evicted        int64
+	newest, oldest *block
+	hand           *block // nil: at the oldest
+	_              [64]byte
 }
 
-type slot struct {
-	id    blockID
-	block []byte
-	hit   *atomic.Bool
-}
+// blockCost is what a block costs besides its data.
+const blockCost = 128
 
-// CacheStats counts what a cache did.
-type CacheStats struct {
-	Hits, Misses int64
-	Bytes        int64
-	Blocks       int64
-}
+// Shards are few, for a hit takes no lock, and not small, so that an uneven spread of the
+// blocks wastes little.
+const (
+	maxShards = 16
+	minShard  = 1 << 20
+)
 
-// slotCost is what a block costs beside its bytes.
-const slotCost = 96
-
-// NewCache makes a cache of at most size bytes; with less than a few blocks' worth it
-// holds nothing.
+// NewCache makes a cache that holds blocks of up to size bytes in all; 0 or less makes one
+// that holds nothing.
 func NewCache(size int64) *Cache {
-	c := &Cache{}
+	n := 1
+	for n < maxShards && size/int64(n*2) >= minShard {
+		n *= 2
+	}
+	c := &Cache{shards: make([]cacheShard, n)}
 	for i := range c.shards {
-		c.shards[i] = cacheShard{index: map[blockID]int32{}, limit: size / cacheShards}
+		c.shards[i].capacity = max(size, 0) / int64(n)
 	}
 	return c
 }
 
-func (c *Cache) shard(id blockID) *cacheShard {
-	h := (id.file*0x9e3779b97f4a7c15 ^ id.off) * 0xbf58476d1ce4e5b9
-	return &c.shards[h>>60]
+// CacheStats counts what a cache did.
+type CacheStats struct {
+	Hits, Misses, Evicted int64
+	Blocks                int64
+	Bytes                 int64 // of the blocks held, and what it takes to hold them
+	Capacity              int64 // bytes
 }
 
-func (c *Cache) get(id blockID) []byte {
-	s := c.shard(id)
-	s.mu.RLock()
-	i, ok := s.index[id]
-	if !ok {
-		s.mu.RUnlock()
-		s.misses.Add(1)
-		return nil
+// Stats returns the counters. They are read one after the other, not all at one time.
+func (c *Cache) Stats() CacheStats {
+	var s CacheStats
+	for i := range c.shards {
+		sh := &c.shards[i]
+		s.Hits += sh.hits.Load()
+		s.Misses += sh.misses.Load()
+		sh.mu.Lock()
+		s.Evicted += sh.evicted
+		s.Blocks += sh.count
+		s.Bytes += sh.used
+		s.Capacity += sh.capacity
+		sh.mu.Unlock()
 	}
-	e := &s.slots[i]
-	b, hit := e.block, e.hit
-	s.mu.RUnlock()
-	if !hit.Load() {
-		hit.Store(true)
-	}
-	s.hits.Add(1)
-	return b
+	return s
 }
 
-func (c *Cache) put(id blockID, b []byte) {
-	s := c.shard(id)
-	cost := int64(cap(b)) + slotCost
-	if cost > s.limit {
-		return
+// shard returns the shard of block number i of a table that begins at base.
+func (c *Cache) shard(base uint64, i int) *cacheShard {
+	return &c.shards[(base+uint64(i))&uint64(len(c.shards)-1)]
+}
+
+// add puts b into its slot, unless another is there by now, which it then returns.
+func (s *cacheShard) add(slot *atomic.Pointer[block], b *block) *block {
+	cost := b.cost()
+	if cost > s.capacity {
+		return b
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.index[id]; ok {
-		return
+	if other := slot.Load(); other != nil {
+		return other
 	}
-	for s.bytes+cost > s.limit {
+	for s.used+cost > s.capacity {
 		s.evict()
 	}
-	i := int32(len(s.slots))
-	if n := len(s.free); n > 0 {
-		i, s.free = s.free[n-1], s.free[:n-1]
+	b.home = slot
+	b.older = s.newest
+	if s.newest != nil {
+		s.newest.newer = b
 	} else {
-		s.slots = append(s.slots, slot{})
+		s.oldest = b
 	}
-	s.slots[i] = slot{id, b, new(atomic.Bool)}
-	s.index[id] = i
-	s.bytes += cost
+	s.newest = b
+	s.used += cost
+	s.count++
+	slot.Store(b)
+	return b
 }
 
-// evict takes out one block; there is one.
+// evict moves the hand to the first block that was not visited since it last passed, and
+// removes it.
 func (s *cacheShard) evict() {
+	b := s.hand
 	for {
-		i := s.hand
-		s.hand = (s.hand + 1) % len(s.slots)
-		e := &s.slots[i]
-		if e.block == nil {
-			continue
+		if b == nil {
+			b = s.oldest
 		}
-		if e.hit.Load() {
-			e.hit.Store(false)
-			continue
+		if !b.visited.Load() {
+			break
 		}
-		s.remove(int32(i))
+		b.visited.Store(false)
+		b = b.newer
+	}
+	s.hand = b.newer
+	s.remove(b)
+	s.evicted++
+}
+
+// remove takes b out of the list and its slot.
+func (s *cacheShard) remove(b *block) {
+	if s.hand == b {
+		s.hand = b.newer
+	}
+	if b.newer != nil {
+		b.newer.older = b.older
+	} else {
+		s.newest = b.older
+	}
+	if b.older != nil {
+		b.older.newer = b.newer
+	} else {
+		s.oldest = b.newer
+	}
+	b.home.Store(nil)
+	b.newer, b.older = nil, nil
+	s.used -= b.cost()
+	s.count--
+}
+
+// drop removes the block in slot, if there is one.
+func (s *cacheShard) drop(slot *atomic.Pointer[block]) {
+	if slot.Load() == nil {
 		return
 	}
-}
-
-func (s *cacheShard) remove(i int32) {
-	e := &s.slots[i]
-	s.bytes -= int64(cap(e.block)) + slotCost
-	delete(s.index, e.id)
-	*e = slot{}
-	s.free = append(s.free, i)
-}
-
-// Drop takes out all blocks of a table. O(cache).
-func (c *Cache) Drop(file uint64) {
-	for i := range c.shards {
-		s := &c.shards[i]
-		s.mu.Lock()
-		for j := range s.slots {
-			if s.slots[j].block != nil && s.slots[j].id.file == file {
-				s.remove(int32(j))
-			}
-		}
-		s.mu.Unlock()
+	s.mu.Lock()
+	if b := slot.Load(); b != nil {
+		s.remove(b)
 	}
+	s.mu.Unlock()
 }
 
-// Stats is a snapshot of the counters.
-func (c *Cache) Stats() (st CacheStats) {
-	for i := range c.shards {
-		s := &c.shards[i]
-		st.Hits += s.hits.Load()
-		st.Misses += s.misses.Load()
-		s.mu.RLock()
-		st.Bytes += s.bytes
-		st.Blocks += int64(len(s.index))
-		s.mu.RUnlock()
+func (b *block) cost() int64 { return int64(cap(b.data)) + blockCost }
+
+// buffer lends a buffer of n bytes; give it back with release.
+func (c *Cache) buffer(n int) *[]byte {
+	p, _ := c.scratch.Get().(*[]byte)
+	if p == nil {
+		p = new([]byte)
 	}
-	return st
+	if cap(*p) < n {
+		*p = make([]byte, n)
+	}
+	*p = (*p)[:n]
+	return p
+}
+
+// release takes a buffer back, unless it is so large that keeping it would be waste.
+func (c *Cache) release(p *[]byte) {
+	if cap(*p) <= 1<<20 {
+		c.scratch.Put(p)
+	}
 }

@@ -7,44 +7,83 @@ import (
 	"github.com/ashlar-go/ashlar/lsm/internal/key"
 )
 
-// index finds the data block for a key. It is kept flat: the keys themselves in one byte
-// slice, and beside them their first eight bytes after what all keys of the table have in
-// common, as numbers. A search compares numbers, eight to a cache line, and looks at a
-// key only where two numbers are equal.
+// The index: for every data block a separator, an internal key at or after the block's
+// last entry and before the next block's first, and the block's offset.
+//
+//	u32 n, u32 common's length, common prefix,
+//	n × u64 prefix, n × u64 trailer, (n+1) × u64 offset, n × u32 end of suffix, suffixes
+//
+// It stays in memory while the table is open, as flat arrays:
+//
+//	prefixes  │ 00..17 │ 00..2a │ 00..2a │ 00..91 │   searched first, alone; eight bytes each
+//	suffixes  │ "…"    │ "…"    │ "…"    │ "…"    │   the whole separators, only if those tie
+//	offsets   │ 0      │ 4007   │ 8080   │ 12100  │ 16150
+//
+// so that a look-up in a table of sixteen thousand blocks reads some fourteen words, and
+// no key. Prefixes are what follows the prefix common to all separators. Separators are
+// as short as they can be; one is a key of the table, with its trailer, only where the
+// versions of that key go on in the next block.
+//
+// Invariants, checked on opening: separators strictly ascend; prefixes are those of the
+// suffixes; offsets begin with 0 and ascend.
 type index struct {
 	common   []byte
 	prefixes []uint64
-	ends     []uint32 // of each key in keys
-	keys     []byte
 	trailers []key.Trailer
-	handles  []handle
+	offsets  []uint64
+	ends     []uint32
+	suffixes []byte
 }
 
-func (x *index) len() int { return len(x.handles) }
+// blocks is the number of data blocks.
+func (x *index) blocks() int { return len(x.prefixes) }
 
-func (x *index) key(i int) []byte {
-	start := uint32(0)
+// suffix is what separator i has after the common prefix.
+func (x *index) suffix(i int) []byte {
+	var from uint32
 	if i > 0 {
-		start = x.ends[i-1]
+		from = x.ends[i-1]
 	}
-	return x.keys[start:x.ends[i]]
+	return x.suffixes[from:x.ends[i]]
 }
 
-// find is the first block whose last entry is at or after (k, t); len() if there is none.
+// find returns the first block whose separator is at or after (k, t): the only one that
+// can hold the first entry at or after it, unless that is the first of the next block.
+// It is the number of blocks if all are before.
 func (x *index) find(k []byte, t key.Trailer) int {
-	n := len(x.common)
-	if len(k) < n || !bytes.Equal(k[:n], x.common) {
-		if bytes.Compare(k, x.common) < 0 {
-			return 0
+	if n := len(x.common); n > 0 {
+		if len(k) < n || !bytes.Equal(k[:n], x.common) {
+			if bytes.Compare(k, x.common) < 0 {
+				return 0
+			}
+			return len(x.prefixes)
 		}
-		return x.len()
+		k = k[n:]
 	}
-	p := key.Prefix(k[n:])
-	lo, hi := 0, len(x.prefixes)
+	p := key.Prefix(k)
+	lo, n := 0, len(x.prefixes)
+	// The first prefix at or after p, by halving without a branch to mispredict.
+	for n > 1 {
+		half := n >> 1
+		if x.prefixes[lo+half-1] < p {
+			lo += half
+		}
+		n -= half
+	}
+	if n == 1 && x.prefixes[lo] < p {
+		lo++
+	}
+	if lo == len(x.prefixes) || x.prefixes[lo] > p {
+		return lo
+	}
+	// Ties: by the separators themselves.
+	hi := lo + 1
+	for step := 1; hi < len(x.prefixes) && x.prefixes[hi] == p; step *= 2 {
+		hi = min(hi+step, len(x.prefixes))
+	}
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
-		q := x.prefixes[mid]
-		if q < p || q == p && key.Compare(x.key(mid), x.trailers[mid], k, t) < 0 {
+		if x.prefixes[mid] == p && key.Compare(x.suffix(mid), x.trailers[mid], k, t) < 0 {
 			lo = mid + 1
 		} else {
 			hi = mid
@@ -53,111 +92,130 @@ func (x *index) find(k []byte, t key.Trailer) int {
 	return lo
 }
 
-// parseIndex reads the index of a table whose data blocks end at limit.
-func parseIndex(b []byte, limit uint64) (*index, string) {
-	count, n := binary.Uvarint(b)
-	if n <= 0 || count > uint64(len(b))/11 {
-		return nil, "index size"
-	}
-	b = b[n:]
-	x := &index{
-		prefixes: make([]uint64, count), ends: make([]uint32, count), keys: make([]byte, 0, len(b)),
-		trailers: make([]key.Trailer, count), handles: make([]handle, count),
-	}
-	next := uint64(0)
-	for i := range int(count) {
-		size, n := binary.Uvarint(b)
-		if n <= 0 || uint64(len(b)-n) < size || uint64(len(b)-n)-size < 8 {
-			return nil, "index entry"
-		}
-		b = b[n:]
-		x.keys = append(x.keys, b[:size]...)
-		x.ends[i] = uint32(len(x.keys))
-		x.trailers[i] = key.Trailer(binary.LittleEndian.Uint64(b[size:]))
-		b = b[size+8:]
-		off, n := binary.Uvarint(b)
-		if n <= 0 {
-			return nil, "index entry"
-		}
-		b = b[n:]
-		length, n := binary.Uvarint(b)
-		if n <= 0 || length < blockTrailer || off != next || length > limit-off || length > 1<<32-1 {
-			return nil, "index entry"
-		}
-		b = b[n:]
-		x.handles[i] = handle{off, uint32(length)}
-		next = off + length
-		if i > 0 && key.Compare(x.key(i-1), x.trailers[i-1], x.key(i), x.trailers[i]) >= 0 {
-			return nil, "index order"
-		}
-	}
-	if len(b) > 0 || next != limit {
-		return nil, "index does not cover the data"
-	}
-	if count > 0 {
-		first, last := x.key(0), x.key(int(count)-1)
-		n := 0
-		for n < len(first) && n < len(last) && first[n] == last[n] {
-			n++
-		}
-		x.common = first[:n]
-		for i := range x.prefixes {
-			x.prefixes[i] = key.Prefix(x.key(i)[n:])
-		}
-	}
-	return x, ""
+// indexBuilder collects separators.
+type indexBuilder struct {
+	keys     []byte
+	ends     []int
+	trailers []key.Trailer
+	offsets  []uint64
 }
 
-// parseSpans reads the range tombstones.
-func parseSpans(b []byte, want uint64) ([]key.Span, string) {
-	var out []key.Span
-	for len(b) > 0 {
-		var s key.Span
-		seq, n := binary.Uvarint(b)
-		if n <= 0 || seq > key.MaxSeq {
-			return nil, "range tombstone"
-		}
-		s.Seq, b = seq, b[n:]
-		for _, k := range []*[]byte{&s.Start, &s.End} {
-			size, n := binary.Uvarint(b)
-			if n <= 0 || uint64(len(b)-n) < size {
-				return nil, "range tombstone"
-			}
-			*k, b = b[n:n+int(size)], b[n+int(size):]
-		}
-		out = append(out, s)
-	}
-	if uint64(len(out)) != want {
-		return nil, "number of range tombstones"
-	}
-	return out, ""
+func (x *indexBuilder) add(separator []byte, t key.Trailer, offset uint64) {
+	x.keys = append(x.keys, separator...)
+	x.ends = append(x.ends, len(x.keys))
+	x.trailers = append(x.trailers, t)
+	x.offsets = append(x.offsets, offset)
 }
 
-// parseMeta reads the properties.
-func parseMeta(b []byte) (m Meta, problem string) {
-	for _, k := range []*[]byte{&m.Smallest, &m.Largest} {
-		size, n := binary.Uvarint(b)
-		if n <= 0 || uint64(len(b)-n) < size {
-			return m, "properties"
+func (x *indexBuilder) separator(i int) []byte {
+	from := 0
+	if i > 0 {
+		from = x.ends[i-1]
+	}
+	return x.keys[from:x.ends[i]]
+}
+
+// size is about the length of the encoding.
+func (x *indexBuilder) size() int { return 8 + len(x.keys) + 28*len(x.ends) + 8 }
+
+// append appends the encoding; data is where the data blocks end.
+func (x *indexBuilder) append(dst []byte, data uint64) []byte {
+	n, common := len(x.ends), 0
+	if n > 0 {
+		common = commonLen(x.separator(0), x.separator(n-1))
+	}
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(n))
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(common))
+	if n > 0 {
+		dst = append(dst, x.separator(0)[:common]...)
+	}
+	for i := range n {
+		dst = binary.LittleEndian.AppendUint64(dst, key.Prefix(x.separator(i)[common:]))
+	}
+	for _, t := range x.trailers {
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(t))
+	}
+	for _, o := range x.offsets {
+		dst = binary.LittleEndian.AppendUint64(dst, o)
+	}
+	dst = binary.LittleEndian.AppendUint64(dst, data)
+	end := 0
+	for i := range n {
+		end += len(x.separator(i)) - common
+		dst = binary.LittleEndian.AppendUint32(dst, uint32(end))
+	}
+	for i := range n {
+		dst = append(dst, x.separator(i)[common:]...)
+	}
+	return dst
+}
+
+// parseIndex reads an index whose data blocks end at data. It keeps p. detail says what
+// is wrong with it.
+func parseIndex(p []byte, data uint64) (x index, detail string) {
+	if len(p) < 8 {
+		return x, "index: too short"
+	}
+	n, common := uint64(binary.LittleEndian.Uint32(p)), uint64(binary.LittleEndian.Uint32(p[4:]))
+	p = p[8:]
+	if n*28+8+common > uint64(len(p)) {
+		return x, "index: impossible number of blocks"
+	}
+	x.common, p = p[:common], p[common:]
+	x.prefixes, p = words[uint64](p, n)
+	x.trailers, p = words[key.Trailer](p, n)
+	x.offsets, p = words[uint64](p, n+1)
+	x.ends = make([]uint32, n)
+	for i := range x.ends {
+		x.ends[i] = binary.LittleEndian.Uint32(p[4*i:])
+	}
+	x.suffixes = p[4*n:]
+	return x, x.check(data)
+}
+
+// words reads n numbers from p and returns what follows them.
+func words[T ~uint64](p []byte, n uint64) ([]T, []byte) {
+	w := make([]T, n)
+	for i := range w {
+		w[i] = T(binary.LittleEndian.Uint64(p[8*i:]))
+	}
+	return w, p[8*n:]
+}
+
+// check checks the invariants.
+func (x *index) check(data uint64) (detail string) {
+	n := x.blocks()
+	if x.offsets[0] != 0 || x.offsets[n] != data {
+		return "index: blocks do not fill the data"
+	}
+	var end uint32
+	for i := range n {
+		if x.ends[i] < end || uint64(x.ends[i]) > uint64(len(x.suffixes)) {
+			return "index: separators out of bounds"
 		}
-		*k, b = append([]byte(nil), b[n:n+int(size)]...), b[n+int(size):]
-	}
-	for _, p := range m.numbers() {
-		v, n := binary.Uvarint(b)
-		if n <= 0 {
-			return m, "properties"
+		end = x.ends[i]
+		if x.offsets[i+1] < x.offsets[i] || x.offsets[i+1]-x.offsets[i] <= blockTrailer+blockTail {
+			return "index: blocks out of order"
 		}
-		*p, b = v, b[n:]
-	}
-	for _, p := range []*int64{&m.MinExpiry, &m.MaxExpiry} {
-		v, n := binary.Varint(b)
-		if n <= 0 {
-			return m, "properties"
+		if x.prefixes[i] != key.Prefix(x.suffix(i)) {
+			return "index: prefix of another separator"
 		}
-		*p, b = v, b[n:]
+		if i > 0 && key.Compare(x.suffix(i-1), x.trailers[i-1], x.suffix(i), x.trailers[i]) >= 0 {
+			return "index: separators out of order"
+		}
 	}
-	if len(b) > 0 || bytes.Compare(m.Smallest, m.Largest) > 0 {
-		return m, "properties"
+	if int(end) != len(x.suffixes) {
+		return "index: bytes left over"
 	}
-	return m, ""
+	return ""
+}
+
+// separate returns the shortest key at or after a and before b, of which a < b, or nil if
+// none is shorter than a: the result aliases b.
+func separate(a, b []byte) []byte {
+	d := commonLen(a, b)
+	if d+1 < len(b) && d+1 <= len(a) {
+		return b[:d+1]
+	}
+	return nil
 }

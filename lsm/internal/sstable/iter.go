@@ -1,125 +1,256 @@
 package sstable
 
 import (
+	"bytes"
+	"sort"
+
 	"github.com/ashlar-go/ashlar/lsm/internal/key"
 )
 
-// Iter walks the point entries of a table.
+// readAhead is how many bytes an iterator reads at once that goes past the cache.
+const readAhead = 256 << 10
+
+// Iter walks the entries of a table; see key.Iterator. It holds no lock and pins nothing:
+// forgetting to close it costs memory until it is collected, and no more.
 type Iter struct {
-	t    *Reader
-	i    int // present block
-	b    blockIter
-	fill bool
-	err  error
+	t     *Reader
+	ahead int // bytes to read at once, past the cache; 0: block by block, through it
+
+	number int    // of the block
+	b      *block // nil: nowhere
+	off    int    // of the entry
+	next   int    // of the one after it
+	key    []byte
+	value  []byte
+	tr     key.Trailer
+	err    error
+
+	// past the cache
+	own      block
+	data     []byte // of own
+	run      []byte // blocks from runFrom up to runTo, as stored
+	runFrom  int
+	runTo    int
+	ownIs    int // the number of the block in own
+	ownValid bool
 }
 
-var _ key.Iterator = (*Iter)(nil)
+// Iter returns an iterator that stands nowhere. With fill it goes through the cache, as a
+// user's scan does. Without, it is for walking through a table once, as a compaction does:
+// it reads runs of blocks past the cache, into memory that it uses over and over.
+func (t *Reader) Iter(fill bool) *Iter {
+	if fill {
+		return &Iter{t: t}
+	}
+	return &Iter{t: t, ahead: readAhead}
+}
 
-// Iter returns an iterator at no entry. Without fill it leaves the cache as it is, which
-// is what a compaction wants.
-func (t *Reader) Iter(fill bool) *Iter { return &Iter{t: t, i: -1, fill: fill} }
+// leave makes the iterator stand nowhere.
+func (i *Iter) leave() bool {
+	i.b = nil
+	return false
+}
 
-// open loads block i; false at either end of the table or on an error.
-func (it *Iter) open(i int) bool {
-	if it.err != nil {
-		return false
+func (i *Iter) fail(err error) bool {
+	i.err = err
+	return i.leave()
+}
+
+// enter makes block n the current one, standing on none of its entries yet.
+func (i *Iter) enter(n int) bool {
+	if n < 0 || n >= i.t.index.blocks() {
+		return i.leave()
 	}
-	if i < 0 || i >= it.t.index.len() {
-		it.b = blockIter{key: it.b.key[:0]}
-		it.i = i
-		return false
-	}
-	if i == it.i && it.b.n > 0 && !it.b.bad {
-		return true
-	}
-	block, err := it.t.block(i, it.fill)
-	if err != nil {
-		it.err = err
-		it.b = blockIter{}
-		return false
-	}
-	it.i = i
-	if !it.b.init(block) {
-		return it.damaged()
+	if i.b == nil || i.number != n {
+		var err error
+		if i.ahead > 0 {
+			i.b, err = i.fromRun(n)
+		} else {
+			i.b, err = i.t.block(n)
+		}
+		if err != nil {
+			return i.fail(err)
+		}
+		i.number = n
+		i.key = append(i.key[:0], i.b.data[:i.b.common]...)
 	}
 	return true
 }
 
-func (it *Iter) damaged() bool {
-	it.err = it.t.corrupt(int64(it.t.index.handles[it.i].off), "unreadable block")
-	it.b = blockIter{}
-	return false
-}
-
-// check turns a bad block into an error.
-func (it *Iter) check(ok bool) bool {
-	if it.b.bad {
-		return it.damaged()
+// fromRun returns block n from the run that was read, or reads another run: one that begins
+// with n, or ends with it if the iterator is on its way back.
+func (i *Iter) fromRun(n int) (*block, error) {
+	if i.ownValid && i.ownIs == n {
+		return &i.own, nil
 	}
-	return ok
+	offsets := i.t.index.offsets
+	if n < i.runFrom || n >= i.runTo {
+		from, to := n, n+1
+		if n == i.runFrom-1 {
+			for from > 0 && offsets[to]-offsets[from-1] <= uint64(i.ahead) {
+				from--
+			}
+		} else {
+			for to < i.t.index.blocks() && offsets[to+1]-offsets[from] <= uint64(i.ahead) {
+				to++
+			}
+		}
+		size := int(offsets[to] - offsets[from])
+		if cap(i.run) < size {
+			i.run = make([]byte, size)
+		}
+		i.run, i.runFrom, i.runTo = i.run[:size], 0, 0
+		if err := i.t.readAt(i.run, int64(offsets[from])); err != nil {
+			return nil, err
+		}
+		i.runFrom, i.runTo = from, to
+	}
+	i.ownValid = false
+	base := offsets[i.runFrom]
+	stored := i.run[offsets[n]-base : offsets[n+1]-base]
+	if err := i.t.decode(&i.own, stored, offsets[n], i.data); err != nil {
+		return nil, err
+	}
+	i.data, i.ownIs, i.ownValid = i.own.data, n, true
+	return &i.own, nil
 }
 
-// First moves to the first entry.
-func (it *Iter) First() bool { return it.open(0) && it.check(it.b.first()) }
-
-// Last moves to the last entry.
-func (it *Iter) Last() bool { return it.open(it.t.index.len()-1) && it.check(it.b.last()) }
-
-// SeekGE moves to the first entry at or after (k, t).
-func (it *Iter) SeekGE(k []byte, t key.Trailer) bool {
-	return it.open(it.t.index.find(k, t)) && it.check(it.b.seekGE(k, t))
+// load decodes the entry at off, whose predecessor's key is in i.key.
+func (i *Iter) load(off int) bool {
+	e, ok := i.b.entry(off)
+	keep := i.b.common + e.shared
+	if !ok || keep > len(i.key) {
+		return i.fail(i.t.damaged(i.number))
+	}
+	i.off, i.next, i.tr = off, e.end, e.trailer
+	i.key = append(i.key[:keep], i.b.data[e.key:e.value]...)
+	i.value = i.b.data[e.value:e.end:e.end]
+	return true
 }
 
-// SeekLT moves to the last entry of a key before k.
-func (it *Iter) SeekLT(k []byte) bool {
-	i := it.t.index.find(k, key.Newest(key.MaxSeq))
-	if i < it.t.index.len() {
-		if !it.open(i) {
+// first goes to the first entry of block n.
+func (i *Iter) first(n int) bool { return i.enter(n) && i.load(i.b.common) }
+
+// last goes to the last entry of block n.
+func (i *Iter) last(n int) bool { return i.enter(n) && i.before(i.b.limit) }
+
+// before goes to the entry of the current block that ends at off, by way of the restart
+// before it.
+func (i *Iter) before(off int) bool {
+	r := sort.Search(i.b.restarts, func(r int) bool { return i.b.offset(r) >= off }) - 1
+	if !i.load(i.b.offset(max(r, 0))) {
+		return false
+	}
+	for i.next < off {
+		if !i.load(i.next) {
 			return false
 		}
-		if it.check(it.b.seekLT(k)) {
+	}
+	if i.next != off {
+		return i.fail(i.t.damaged(i.number))
+	}
+	return true
+}
+
+// First goes to the first entry.
+func (i *Iter) First() bool {
+	i.err = nil
+	return i.first(0)
+}
+
+// Last goes to the last entry.
+func (i *Iter) Last() bool {
+	i.err = nil
+	return i.last(i.t.index.blocks() - 1)
+}
+
+// SeekGE goes to the first entry at or after (k, t).
+func (i *Iter) SeekGE(k []byte, t key.Trailer) bool {
+	i.err = nil
+	n := i.t.index.find(k, t)
+	if !i.enter(n) {
+		return false
+	}
+	off, ok := i.search(k, t)
+	if !ok {
+		return i.fail(i.t.damaged(n))
+	}
+	for off < i.b.limit {
+		if !i.load(off) {
+			return false
+		}
+		if key.Compare(i.key, i.tr, k, t) >= 0 {
 			return true
 		}
+		off = i.next
 	}
-	return it.open(i-1) && it.check(it.b.last())
+	return i.first(n + 1)
 }
 
-// Next moves to the next entry.
-func (it *Iter) Next() bool {
-	if !it.b.valid() {
+// search returns where to begin to look for the first entry at or after (k, t) in the
+// current block.
+func (i *Iter) search(k []byte, t key.Trailer) (off int, ok bool) {
+	b := i.b
+	if len(k) >= b.common && bytes.Equal(k[:b.common], b.data[:b.common]) {
+		r, ok := b.restart(k[b.common:], t)
+		return b.offset(max(r, 0)), ok
+	}
+	if bytes.Compare(k, b.data[:b.common]) < 0 {
+		return b.common, true
+	}
+	return b.limit, true
+}
+
+// SeekLT goes to the last entry of a key below k.
+func (i *Iter) SeekLT(k []byte) bool {
+	if i.SeekGE(k, key.MaxTrailer) {
+		return i.Prev()
+	}
+	if i.err != nil {
 		return false
 	}
-	if it.check(it.b.step()) {
-		return true
-	}
-	return it.open(it.i+1) && it.check(it.b.first())
+	return i.Last()
 }
 
-// Prev moves to the entry before.
-func (it *Iter) Prev() bool {
-	if !it.b.valid() {
+// Next goes one entry on.
+func (i *Iter) Next() bool {
+	switch {
+	case i.b == nil:
 		return false
+	case i.next < i.b.limit:
+		return i.load(i.next)
 	}
-	if it.check(it.b.prev()) {
-		return true
-	}
-	return it.open(it.i-1) && it.check(it.b.last())
+	return i.first(i.number + 1)
 }
 
-// Valid reports whether the iterator is at an entry.
-func (it *Iter) Valid() bool { return it.b.valid() }
+// Prev goes one entry back.
+func (i *Iter) Prev() bool {
+	switch {
+	case i.b == nil:
+		return false
+	case i.off > i.b.common:
+		return i.before(i.off)
+	}
+	return i.last(i.number - 1)
+}
 
-// Key is the user key.
-func (it *Iter) Key() []byte { return it.b.key }
+// Valid reports whether the iterator stands on an entry.
+func (i *Iter) Valid() bool { return i.b != nil }
 
-// Trailer is the sequence number and kind.
-func (it *Iter) Trailer() key.Trailer { return it.b.trailer }
+// Key is the entry's user key.
+func (i *Iter) Key() []byte { return i.key }
 
-// Value is the value as stored.
-func (it *Iter) Value() []byte { return it.b.val }
+// Trailer is the entry's trailer.
+func (i *Iter) Trailer() key.Trailer { return i.tr }
 
-// Err is what stopped the iterator short of the end.
-func (it *Iter) Err() error { return it.err }
+// Value is the entry's stored value.
+func (i *Iter) Value() []byte { return i.value }
 
-// Close does nothing: blocks belong to the garbage collector.
-func (it *Iter) Close() error { return nil }
+// Err is the error that ended the walk.
+func (i *Iter) Err() error { return i.err }
+
+// Close ends the walk and returns its error.
+func (i *Iter) Close() error {
+	i.leave()
+	return i.err
+}

@@ -2,110 +2,269 @@ package sstable
 
 import (
 	"bytes"
-	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/ashlar-go/ashlar/bloom"
 	"github.com/ashlar-go/ashlar/lsm/internal/key"
 )
 
-// Reader reads one table. It is safe for concurrent use.
+// Reader reads one table. Its index, filter and range tombstones are in memory, its blocks
+// come from the cache or the file. It is safe for concurrent use.
+//
+// Errors about the contents are *CorruptError, with the file's name and an offset;
+// errors of the file itself come wrapped with its name.
 type Reader struct {
-	r      io.ReaderAt
-	name   string
-	num    uint64
-	size   int64
-	cache  *Cache // nil: none
-	foot   footer
-	index  *index
-	filter *bloom.Filter // nil: none
-	spans  []key.Span
-	cover  key.Cover
-	meta   Meta
+	r    io.ReaderAt
+	name string
+	meta Meta
+
+	sections footer
+	filter   *bloom.Filter // nil: none
+	index    index
+	spans    []key.Span
+	cover    key.Cover
+
+	cache *Cache
+	base  uint64                  // of the shards that blocks are spread over
+	slots []atomic.Pointer[block] // empty if the cache holds nothing
+	done  atomic.Bool
 
 	filterMisses atomic.Int64
 }
 
-// Open reads and checks everything but the data blocks of the table with the given file
-// number; name is for errors. The caller closes r when it is done with the table. What a
-// damaged file can make it allocate is bounded by the file's size.
+// Open opens the table numbered num in r, size bytes long. name is for errors. It reads
+// everything but the data blocks, checks it, and allocates no more than a small multiple
+// of that. Blocks are kept in c, which any number of tables may share; nil means that they
+// are not kept.
 func Open(r io.ReaderAt, size int64, name string, num uint64, c *Cache) (*Reader, error) {
-	t := &Reader{r: r, name: name, num: num, size: size, cache: c}
-	if size < footerSize {
-		return nil, t.corrupt(0, "too short for a table")
+	if c == nil {
+		c = NewCache(0)
 	}
-	b := make([]byte, footerSize)
-	if n, err := r.ReadAt(b, size-footerSize); n < len(b) {
-		if err == nil || errors.Is(err, io.EOF) {
-			return nil, t.corrupt(size-footerSize, "too short for a table")
+	t := &Reader{r: r, name: name, cache: c}
+	if size < footerLen {
+		return nil, damage(name, 0, "%d bytes are no table", size)
+	}
+	f, err := t.readFooter(size, num)
+	if err != nil {
+		return nil, err
+	}
+	t.sections = f
+	for _, open := range [...]func(*footer) error{t.openProperties, t.openIndex, t.openFilter, t.openSpans} {
+		if err := open(&t.sections); err != nil {
+			return nil, err
 		}
-		return nil, fmt.Errorf("sstable: read %s: %w", name, err)
 	}
-	var err error
-	if t.foot, err = parseFooter(b, name, num, size); err != nil {
-		return nil, err
+	t.meta.FileNum, t.meta.Size = num, uint64(size)
+	n := t.index.blocks()
+	if (n == 0) != (t.meta.Entries == 0) || uint64(n) > t.meta.Entries {
+		return nil, damage(name, int64(f.properties), "%d entries in %d blocks", t.meta.Entries, n)
 	}
-	if err := t.load(); err != nil {
-		return nil, err
+	if c.shards[0].capacity > 0 {
+		t.slots = make([]atomic.Pointer[block], n)
 	}
+	t.base = c.next.Add(uint64(n)+1) - uint64(n)
 	return t, nil
 }
 
-// load reads the parts that stay in memory.
-func (t *Reader) load() error {
-	parts := [4][]byte{}
-	for i, h := range []handle{t.foot.props, t.foot.spans, t.foot.filter, t.foot.index} {
-		var err error
-		if parts[i], err = readBlock(t.r, t.name, t.num, h, nil); err != nil {
-			return err
-		}
+func (t *Reader) readFooter(size int64, num uint64) (footer, error) {
+	at := size - footerLen
+	var buf [footerLen]byte
+	if err := t.readAt(buf[:], at); err != nil {
+		return footer{}, err
 	}
-	var problem string
-	if t.meta, problem = parseMeta(parts[0]); problem != "" {
-		return t.corrupt(int64(t.foot.props.off), problem)
+	f, detail := parseFooter(buf[:])
+	switch {
+	case detail != "":
+	case f.file != num:
+		detail = fmt.Sprintf("footer: of table %d, not %d", f.file, num)
+	case f.end != uint64(at):
+		detail = fmt.Sprintf("footer: belongs at %d", f.end)
 	}
-	t.meta.FileNum, t.meta.Size = t.num, uint64(t.size)
-	if t.spans, problem = parseSpans(parts[1], t.meta.Spans); problem != "" {
-		return t.corrupt(int64(t.foot.spans.off), problem)
+	if detail != "" {
+		return footer{}, damage(t.name, at, "%s", detail)
 	}
-	t.cover = key.NewCover(t.spans)
-	if len(parts[2]) > 0 {
-		var err error
-		if t.filter, err = bloom.View(parts[2]); err != nil {
-			return t.corrupt(int64(t.foot.filter.off), err.Error())
-		}
+	return f, nil
+}
+
+func (t *Reader) openProperties(f *footer) error {
+	p, err := t.readSection(f, f.properties, f.end)
+	if err != nil {
+		return err
 	}
-	if t.index, problem = parseIndex(parts[3], t.foot.filter.off); problem != "" {
-		return t.corrupt(int64(t.foot.index.off), problem)
+	m, detail := parseMeta(p)
+	if detail != "" {
+		return damage(t.name, int64(f.properties), "%s", detail)
+	}
+	t.meta = m
+	return nil
+}
+
+func (t *Reader) openIndex(f *footer) error {
+	p, err := t.readSection(f, f.index, f.filter)
+	if err != nil {
+		return err
+	}
+	x, detail := parseIndex(p, f.index)
+	if detail != "" {
+		return damage(t.name, int64(f.index), "%s", detail)
+	}
+	t.index = x
+	return nil
+}
+
+func (t *Reader) openFilter(f *footer) error {
+	if f.filter == f.spans {
+		return nil
+	}
+	p, err := t.readSection(f, f.filter, f.spans)
+	if err != nil {
+		return err
+	}
+	if t.filter, err = bloom.View(p); err != nil {
+		return damage(t.name, int64(f.filter), "filter: %v", err)
 	}
 	return nil
 }
 
-func (t *Reader) corrupt(off int64, detail string) error {
-	return &CorruptError{File: t.name, Offset: off, Detail: detail}
-}
-
-// Meta describes the table; read-only.
-func (t *Reader) Meta() *Meta { return &t.meta }
-
-// Spans returns the range tombstones; read-only.
-func (t *Reader) Spans() []key.Span { return t.spans }
-
-// Cover is the range tombstones as a cover.
-func (t *Reader) Cover() key.Cover { return t.cover }
-
-// CoverSeq is the newest range tombstone not newer than limit over k; 0 for none.
-func (t *Reader) CoverSeq(k []byte, limit uint64) uint64 {
-	if t.cover.Empty() {
-		return 0
+func (t *Reader) openSpans(f *footer) error {
+	if f.spans == f.properties {
+		if t.meta.Spans != 0 {
+			return damage(t.name, int64(f.spans), "%d range tombstones are missing", t.meta.Spans)
+		}
+		return nil
 	}
-	return t.cover.Seq(k, limit)
+	p, err := t.readSection(f, f.spans, f.properties)
+	if err != nil {
+		return err
+	}
+	spans, detail := parseSpans(p)
+	if detail == "" && uint64(len(spans)) != t.meta.Spans {
+		detail = fmt.Sprintf("spans: %d, not %d", len(spans), t.meta.Spans)
+	}
+	if detail != "" {
+		return damage(t.name, int64(f.spans), "%s", detail)
+	}
+	t.spans, t.cover = spans, key.NewCover(spans)
+	return nil
 }
 
-// MayContain reports whether a key of this hash may be in the table; false is sure.
+// readSection reads the block that fills the file from one offset to another.
+func (t *Reader) readSection(f *footer, from, to uint64) ([]byte, error) {
+	if to-from < blockTrailer {
+		return nil, damage(t.name, int64(from), "section too short")
+	}
+	p := alignedBytes(to - from)
+	if err := t.readAt(p, int64(from)); err != nil {
+		return nil, err
+	}
+	payload, kind, err := t.open(p, f.file, from)
+	if err == nil && kind != None {
+		err = damage(t.name, int64(from), "section is compressed")
+	}
+	return payload, err
+}
+
+// alignedBytes allocates n bytes from a cache line's border on: a filter that is looked up
+// in place then has each of its lines in one of the processor's.
+func alignedBytes(n uint64) []byte {
+	const line = 64
+	p := make([]byte, n+line-1)
+	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(p))) % line
+	return p[skip : uint64(skip)+n : uint64(skip)+n]
+}
+
+// open checks a stored block read from offset of file and returns its payload.
+func (t *Reader) open(p []byte, file, offset uint64) ([]byte, Compression, error) {
+	body := len(p) - 4
+	if checksum(p[:body], file, offset) != binary.LittleEndian.Uint32(p[body:]) {
+		return nil, None, damage(t.name, int64(offset), "wrong checksum")
+	}
+	return p[:body-1], Compression(p[body-1]), nil
+}
+
+// readAt fills p from offset.
+func (t *Reader) readAt(p []byte, offset int64) error {
+	n, err := t.r.ReadAt(p, offset)
+	switch {
+	case n == len(p):
+		return nil
+	case err == nil || errors.Is(err, io.EOF):
+		return damage(t.name, offset, "file ends %d bytes early", len(p)-n)
+	}
+	return fmt.Errorf("%s: read at %d: %w", t.name, offset, err)
+}
+
+// block returns block number i, from the cache or from the file.
+func (t *Reader) block(i int) (*block, error) {
+	sh := t.cache.shard(t.base, i)
+	if i < len(t.slots) {
+		if b := t.slots[i].Load(); b != nil {
+			if !b.visited.Load() {
+				b.visited.Store(true)
+			}
+			sh.hits.Add(1)
+			return b, nil
+		}
+	}
+	b, err := t.readBlock(i)
+	if err != nil {
+		return nil, err
+	}
+	sh.misses.Add(1)
+	if i < len(t.slots) && !t.done.Load() {
+		b = sh.add(&t.slots[i], b)
+	}
+	return b, nil
+}
+
+// readBlock reads block number i from the file.
+func (t *Reader) readBlock(i int) (*block, error) {
+	from, to := t.index.offsets[i], t.index.offsets[i+1]
+	buf := t.cache.buffer(int(to - from))
+	defer t.cache.release(buf)
+	if err := t.readAt(*buf, int64(from)); err != nil {
+		return nil, err
+	}
+	b := &block{}
+	return b, t.decode(b, *buf, from, nil)
+}
+
+// decode makes b of the block stored in p, read from offset. The data of b is dst, if
+// that is long enough, or newly allocated.
+func (t *Reader) decode(b *block, p []byte, offset uint64, dst []byte) error {
+	payload, kind, err := t.open(p, t.meta.FileNum, offset)
+	if err != nil {
+		return err
+	}
+	n, err := rawLen(payload, kind)
+	if err == nil {
+		if cap(dst) < n {
+			dst = make([]byte, n)
+		}
+		dst = dst[:n]
+		err = decompress(dst, payload, kind)
+	}
+	if err != nil {
+		return damage(t.name, int64(offset), "%v: %v", kind, err)
+	}
+	if detail := b.parse(dst); detail != "" {
+		return damage(t.name, int64(offset), "%s", detail)
+	}
+	return nil
+}
+
+// damaged is the error for a block whose entries make no sense.
+func (t *Reader) damaged(i int) error {
+	return damage(t.name, int64(t.index.offsets[i]), "block: impossible entry")
+}
+
+// MayContain reports whether the table may have an entry for a user key of hash h, which
+// is bloom.Hash of it; false is sure.
 func (t *Reader) MayContain(h uint64) bool {
 	if t.filter == nil || t.filter.HasHash(h) {
 		return true
@@ -117,96 +276,91 @@ func (t *Reader) MayContain(h uint64) bool {
 // FilterMisses is how often the filter made a look-up unnecessary.
 func (t *Reader) FilterMisses() int64 { return t.filterMisses.Load() }
 
-// Memory is the size of what the open table keeps in memory, in bytes.
-func (t *Reader) Memory() int64 {
-	n := len(t.index.keys) + t.index.len()*(8+4+8+16)
-	if t.filter != nil {
-		n += t.filter.Bits() / 8
-	}
-	return int64(n)
-}
-
-// Get returns the newest version of k visible at seq; its value is appended to dst. h is
-// the key's bloom.Hash. It allocates only if dst is too small or the block is not cached.
-func (t *Reader) Get(k []byte, h, seq uint64, dst []byte) (v []byte, tr key.Trailer, found bool, err error) {
+// Find returns the newest entry of user key k that is not newer than seq. h is
+// bloom.Hash(k). The stored value must not be written to; it stays valid as long as
+// anyone holds it, and keeps its block in memory as long. Range tombstones are not
+// looked at; ask CoverSeq. No allocation if the block is cached.
+func (t *Reader) Find(k []byte, h, seq uint64) (value []byte, tr key.Trailer, found bool, err error) {
 	if !t.MayContain(h) {
-		return dst, 0, false, nil
+		return nil, 0, false, nil
 	}
-	target := key.Newest(seq)
-	i := t.index.find(k, target)
-	if i == t.index.len() {
-		return dst, 0, false, nil
+	at := key.Pack(seq, key.MaxKind)
+	i := t.index.find(k, at)
+	if i == t.index.blocks() {
+		return nil, 0, false, nil
 	}
-	block, err := t.block(i, true)
+	b, err := t.block(i)
 	if err != nil {
-		return dst, 0, false, err
+		return nil, 0, false, err
 	}
-	var b blockIter
-	b.init(block)
-	if !b.bad {
-		v, tr, found = b.lookup(k, target)
+	e, found, intact := b.find(k, at)
+	switch {
+	case !intact:
+		return nil, 0, false, t.damaged(i)
+	case !found:
+		return nil, 0, false, nil
 	}
-	if b.bad {
-		return dst, 0, false, t.corrupt(int64(t.index.handles[i].off), "unreadable block")
-	}
-	if !found {
-		return dst, 0, false, nil
-	}
-	return append(dst, v...), tr, true, nil
+	return b.data[e.value:e.end:e.end], e.trailer, true, nil
 }
 
-// block returns data block i, from the cache if it is there.
-func (t *Reader) block(i int, fill bool) ([]byte, error) {
-	h := t.index.handles[i]
-	if t.cache == nil {
-		return readBlock(t.r, t.name, t.num, h, nil)
-	}
-	id := blockID{t.num, h.off}
-	if b := t.cache.get(id); b != nil {
-		return b, nil
-	}
-	b, err := readBlock(t.r, t.name, t.num, h, nil)
-	if err == nil && fill {
-		t.cache.put(id, b)
-	}
-	return b, err
+// Get is Find with the value appended to dst, which is returned as it is if nothing is found.
+func (t *Reader) Get(k []byte, h, seq uint64, dst []byte) (value []byte, tr key.Trailer, found bool, err error) {
+	v, tr, found, err := t.Find(k, h, seq)
+	return append(dst, v...), tr, found, err
 }
 
-// Verify reads everything and checks every checksum and the order of all entries.
-func (t *Reader) Verify(ctx context.Context) error {
-	if err := (&Reader{r: t.r, name: t.name, num: t.num, size: t.size, foot: t.foot}).load(); err != nil {
-		return err
+// Spans returns the range tombstones in the order of key.CompareSpans; read-only.
+func (t *Reader) Spans() []key.Span { return t.spans }
+
+// Cover returns the range tombstones as a Cover.
+func (t *Reader) Cover() key.Cover { return t.cover }
+
+// CoverSeq returns the highest sequence number of a range tombstone that contains k and
+// is not newer than seq; 0 if there is none.
+func (t *Reader) CoverSeq(k []byte, seq uint64) uint64 { return t.cover.Seq(k, seq) }
+
+// Meta says what is in the table; read-only.
+func (t *Reader) Meta() *Meta { return &t.meta }
+
+// Blocks is the number of data blocks.
+func (t *Reader) Blocks() int { return t.index.blocks() }
+
+// Memory is the number of bytes that the open table holds besides cached blocks.
+func (t *Reader) Memory() int64 {
+	x := &t.index
+	n := int64(len(x.common)+len(x.suffixes)) + int64(x.blocks())*28 + int64(len(t.slots))*8
+	if t.filter != nil {
+		n += int64(t.filter.Bits() / 8)
 	}
-	var last []byte
-	var lastT key.Trailer
-	var entries uint64
-	var b blockIter
-	for i := range t.index.len() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		h := t.index.handles[i]
-		block, err := readBlock(t.r, t.name, t.num, h, nil)
-		if err != nil {
-			return err
-		}
-		b.init(block)
-		for ok := !b.bad && b.first(); ok; ok = b.step() {
-			if entries > 0 && key.Compare(last, lastT, b.key, b.trailer) >= 0 {
-				return t.corrupt(int64(h.off), "entries out of order")
-			}
-			if t.filter != nil && !t.filter.HasHash(bloom.Hash(b.key)) {
-				return t.corrupt(int64(h.off), "an entry is missing from the filter")
-			}
-			last, lastT = append(last[:0], b.key...), b.trailer
-			entries++
-		}
-		if b.bad || !bytes.Equal(last, t.index.key(i)) || lastT != t.index.trailers[i] {
-			return t.corrupt(int64(h.off), "block does not hold what the index says")
-		}
+	for _, s := range t.spans {
+		n += int64(len(s.Start)+len(s.End)) + spanCost
 	}
-	if entries != t.meta.Entries {
-		return t.corrupt(int64(t.foot.props.off), fmt.Sprintf("%d entries, the properties say %d", entries, t.meta.Entries))
+	return n
+}
+
+// spanCost is about what a tombstone and its part of the cover take besides its bounds.
+const spanCost = 160
+
+// ApproximateSize is about how many bytes of the file hold the user keys from start up to
+// end, exact to a block at either side; nil as end means to the last.
+func (t *Reader) ApproximateSize(start, end []byte) uint64 {
+	x := &t.index
+	if end != nil && bytes.Compare(start, end) >= 0 {
+		return 0
 	}
-	return nil
+	from := x.offsets[x.find(start, key.MaxTrailer)]
+	to := x.offsets[x.blocks()]
+	if end != nil {
+		to = x.offsets[min(x.find(end, key.MaxTrailer)+1, x.blocks())]
+	}
+	return to - from
+}
+
+// Close drops the table's blocks from the cache; the file is the caller's to close, after.
+// The table must not be used any more, but for what it has handed out.
+func (t *Reader) Close() {
+	t.done.Store(true)
+	for i := range t.slots {
+		t.cache.shard(t.base, i).drop(&t.slots[i])
+	}
 }

@@ -1,0 +1,2 @@
+// Package merge joins sorted sources of entries into one that can be walked both ways.
+package merge
