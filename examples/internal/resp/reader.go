@@ -9,7 +9,7 @@ import (
 )
 
 // ErrProtocol is matched by every error that a malformed or oversized frame causes.
-var ErrProtocol = errors.New("Protocol error")
+var ErrProtocol = errors.New("protocol error")
 
 // Limits bound what one command may cost. A zero field means its default.
 type Limits struct {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -150,7 +151,7 @@ func (s *Server) serve(nc net.Conn) {
 		if err != nil {
 			if errors.Is(err, ErrProtocol) {
 				s.o.Logger.Warn("resp: malformed request", "client", nc.RemoteAddr(), "err", err)
-				c.Error("ERR " + err.Error())
+				c.Error("ERR Protocol error" + strings.TrimPrefix(err.Error(), ErrProtocol.Error()))
 				c.Flush()
 			}
 			return
