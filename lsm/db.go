@@ -59,9 +59,8 @@ type DB struct {
 	jobs      int           // guarded by mu: compactions that run
 	manual    bool          // guarded by mu: Compact or Resume has the background to itself
 	flushing  bool          // guarded by mu
-	cursor    [manifest.Levels][]byte
-	broken    atomic.Bool // cause != nil, for a quick look
-	closed    atomic.Bool // closing, for a quick look
+	broken    atomic.Bool   // cause != nil, for a quick look
+	closed    atomic.Bool   // closing, for a quick look
 	closeOnce sync.Once
 	wg        sync.WaitGroup
 
