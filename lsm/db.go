@@ -50,19 +50,20 @@ type DB struct {
 	oldLogs []*logFile // guarded by logsMu: rotated out, neither synced nor superfluous yet
 	logNums []uint64   // guarded by logsMu: log files that exist
 
-	mu       sync.Mutex
-	cond     *sync.Cond // on mu: something in the background changed
-	cause    error      // guarded by mu: why the database is read-only
-	closing  bool       // guarded by mu
-	files    manifest.State
-	manifest *manifestFile // guarded by mu
-	jobs     int           // guarded by mu: compactions that run
-	manual   bool          // guarded by mu: Compact or Resume has the background to itself
-	flushing bool          // guarded by mu
-	cursor   [manifest.Levels][]byte
-	broken   atomic.Bool // cause != nil, for a quick look
-	closed   atomic.Bool // closing, for a quick look
-	wg       sync.WaitGroup
+	mu        sync.Mutex
+	cond      *sync.Cond // on mu: something in the background changed
+	cause     error      // guarded by mu: why the database is read-only
+	closing   bool       // guarded by mu
+	files     manifest.State
+	manifest  *manifestFile // guarded by mu
+	jobs      int           // guarded by mu: compactions that run
+	manual    bool          // guarded by mu: Compact or Resume has the background to itself
+	flushing  bool          // guarded by mu
+	cursor    [manifest.Levels][]byte
+	broken    atomic.Bool // cause != nil, for a quick look
+	closed    atomic.Bool // closing, for a quick look
+	closeOnce sync.Once
+	wg        sync.WaitGroup
 
 	snapMu sync.Mutex
 	snaps  map[uint64]int // guarded by snapMu: sequence numbers that snapshots hold
@@ -200,37 +201,58 @@ func (db *DB) Apply(b *Batch, opts ...WriteOption) error {
 var batches = sync.Pool{New: func() any { return new(Batch) }}
 
 // Close makes what was queued durable, stops the background work and releases the
-// directory. Further calls do nothing. Scans that run end with ErrClosed.
-func (db *DB) Close() error {
-	db.mu.Lock()
-	if db.closing {
-		db.mu.Unlock()
-		db.wg.Wait()
-		return nil
-	}
-	db.closing = true
-	db.wake()
-	db.mu.Unlock()
+// directory. It waits for all that; further calls wait too, and return nil. Scans that run
+// end with ErrClosed.
+func (db *DB) Close() (err error) {
+	db.closeOnce.Do(func() { err = db.close() })
+	return err
+}
 
-	var err error
-	if !db.broken.Load() && db.visible.Load() > 0 {
-		err = db.syncTo(db.visible.Load())
-	}
-	db.closed.Store(true)
+func (db *DB) close() error {
 	db.mu.Lock()
+	db.closing = true
+	db.closed.Store(true)
 	db.wake()
+	for db.jobs > 0 || db.flushing || db.manual {
+		db.cond.Wait()
+	}
 	db.mu.Unlock()
 	db.wg.Wait()
+
+	// Writes that were let in have finished when these locks are free; no other gets in.
 	db.syncMu.Lock()
+	defer db.syncMu.Unlock()
 	db.commitMu.Lock()
-	for _, l := range append(db.oldLogs, db.log) {
+	defer db.commitMu.Unlock()
+	logs := append(db.oldLogs, db.log)
+	var err error
+	if !db.broken.Load() {
+		err = db.settle(logs)
+	}
+	for _, l := range logs {
 		err = errors.Join(err, l.file.Close())
 	}
-	db.commitMu.Unlock()
-	db.syncMu.Unlock()
 	err = errors.Join(err, db.manifest.file.Close())
 	if s := db.state.Swap(nil); s != nil {
 		s.release()
 	}
 	return errors.Join(err, db.lock.Close())
+}
+
+// settle makes the logs durable, and ends log and manifest with a mark that says so: from
+// then on damage to any of it can be told from a torn end.
+func (db *DB) settle(logs []*logFile) error {
+	if err := db.log.Flush(); err != nil {
+		return fmt.Errorf("lsm: write log: %w", err)
+	}
+	if db.lastSeq > db.syncedSeq {
+		for _, l := range logs {
+			if err := l.file.Sync(); err != nil {
+				return fmt.Errorf("lsm: sync log: %w", err)
+			}
+		}
+	}
+	db.log.Mark(db.log.Offset())
+	// Not synced: without the marks there is less to tell, but nothing missing.
+	return errors.Join(db.log.Flush(), db.manifest.Flush())
 }

@@ -21,43 +21,52 @@ type manifestFile struct {
 }
 
 // newManifest writes state to a new manifest and makes it the current one. The caller
-// holds mu, or is alone. Until CURRENT is renamed nothing has happened.
-func (db *DB) newManifest(state *manifest.State) (*manifestFile, error) {
+// holds mu, or is alone. After an error renamed says whether it may be the current one
+// all the same: then whatever it names must stay.
+func (db *DB) newManifest(state *manifest.State) (_ *manifestFile, renamed bool, err error) {
 	num := state.NextFile
 	state.NextFile++
 	name := manifestName(num)
 	f, err := db.o.FS.Create(db.path(name))
 	if err != nil {
-		return nil, fmt.Errorf("lsm: create manifest: %w", err)
+		return nil, false, fmt.Errorf("lsm: create manifest: %w", err)
 	}
 	m := &manifestFile{wal.NewWriter(f, uint32(num)), f, name, num}
 	m.Append(state.Snapshot().Append(nil))
-	if err := errors.Join(m.Flush(), f.Sync(), db.setCurrent(name)); err != nil {
+	err = m.Flush()
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		renamed, err = db.setCurrent(name)
+	}
+	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("lsm: write manifest: %w", err)
+		return nil, renamed, fmt.Errorf("lsm: write manifest: %w", err)
 	}
 	m.Mark(m.Offset())
-	return m, nil
+	return m, true, nil
 }
 
-// setCurrent names the manifest in CURRENT, atomically and durably.
-func (db *DB) setCurrent(name string) error {
+// setCurrent names the manifest in CURRENT, atomically and durably. It tells whether it
+// came to the rename, which may have happened even if it failed.
+func (db *DB) setCurrent(name string) (renamed bool, err error) {
 	if err := db.o.FS.SyncDir(db.dir); err != nil {
-		return err
+		return false, err
 	}
 	tmp := db.path(currentName + ".tmp")
 	f, err := db.o.FS.Create(tmp)
 	if err != nil {
-		return err
+		return false, err
 	}
 	_, err = f.Write([]byte(name + "\n"))
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
+		return false, err
 	}
 	if err := db.o.FS.Rename(tmp, db.path(currentName)); err != nil {
-		return err
+		return true, err
 	}
-	return db.o.FS.SyncDir(db.dir)
+	return true, db.o.FS.SyncDir(db.dir)
 }
 
 // append makes an edit durable. The caller holds mu. After an error it is not known
@@ -139,4 +148,13 @@ func (db *DB) readSmall(name string) ([]byte, error) {
 		return nil, err
 	}
 	return b[:n], nil
+}
+
+func (db *DB) sizeOf(name string) (int64, error) {
+	f, err := db.o.FS.Open(db.path(name))
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	return f.Size()
 }

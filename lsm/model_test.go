@@ -107,6 +107,7 @@ type program struct {
 	o     lsm.Options
 	db    *lsm.DB
 	now   int64
+	clock atomic.Int64 // now, for the database's goroutines
 	keys  int
 	step  int
 	model model
@@ -136,19 +137,20 @@ func (p *program) run(steps int) {
 
 func (p *program) body(steps int) {
 	r := p.r
-	p.disk, p.model, p.now = lsmtest.New(), model{}, 1_000_000
+	p.disk, p.model, p.now = lsmtest.NewFS(), model{}, 1_000_000
 	p.keys = 1 + r.IntN(300)
 	p.o = lsm.Options{
-		FS: p.disk, Now: func() time.Time { return time.UnixMilli(p.now) },
+		FS: p.disk, Now: func() time.Time { return time.UnixMilli(p.clock.Load()) },
 		MemtableSize: int64(1<<10 + r.IntN(20<<10)), CacheSize: []int64{-1, 4 << 10, 1 << 20}[r.IntN(3)],
 		BlockSize: []int{1, 200, 4096}[r.IntN(3)], BitsPerKey: []float64{-1, 0, 4}[r.IntN(3)],
 		Compression: lsm.Compression(r.IntN(3)), TableSize: int64(500 + r.IntN(8<<10)),
 		L0Tables: 1 + r.IntN(4), LevelBase: int64(2<<10 + r.IntN(16<<10)), Compactors: 1 + r.IntN(2),
 	}
 	p.history = []model{{}}
+	p.tick(0)
 	p.open()
 	for p.step = range steps {
-		p.now += int64(r.IntN(3))
+		p.tick(r.IntN(3))
 		p.one()
 	}
 	for _, s := range p.snaps {
@@ -163,6 +165,11 @@ func (p *program) body(steps int) {
 	if open := p.disk.OpenFiles(); len(open) > 0 {
 		p.fatalf("files left open: %v", open)
 	}
+}
+
+func (p *program) tick(ms int) {
+	p.now += int64(ms)
+	p.clock.Store(p.now)
 }
 
 func (p *program) open() {
@@ -252,7 +259,7 @@ func (p *program) one() {
 		p.ok("Sync", p.db.Sync())
 		p.durable()
 	case n < 930:
-		p.now += int64(r.IntN(500))
+		p.tick(r.IntN(500))
 	case n < 935:
 		p.reopen()
 	case n < 940:
@@ -445,7 +452,7 @@ func (p *program) reopen() {
 func (p *program) crash() {
 	p.snaps = nil
 	old := p.db
-	p.disk = p.disk.Crash(p.r.Uint64())
+	p.disk = p.disk.Crash(lsmtest.Loss{Seed: p.r.Uint64(), Keep: float64(p.r.IntN(5)) / 4, Ordered: p.r.IntN(2) == 0})
 	_ = old.Close() // the process is gone; its goroutines must go too
 	p.open()
 	var got []string

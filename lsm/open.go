@@ -96,10 +96,8 @@ func (r *recovery) run() error {
 	}
 	r.state = state
 	if !found {
-		for _, name := range r.files {
-			if strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".log") {
-				return &CorruptError{File: currentName, Offset: -1, Detail: "missing, though " + name + " is there"}
-			}
+		if err := r.unborn(); err != nil {
+			return err
 		}
 		r.state.NextFile = 1
 	}
@@ -124,6 +122,25 @@ func (r *recovery) run() error {
 		return err
 	}
 	return r.start()
+}
+
+// unborn makes sure that a directory without a CURRENT never held anything: the first
+// Open may have been cut short after it made an empty log.
+func (r *recovery) unborn() error {
+	for _, name := range r.files {
+		_, table := parseName(name, ".sst")
+		if _, log := parseName(name, ".log"); log {
+			size, err := r.db.sizeOf(name)
+			if err != nil {
+				return fmt.Errorf("lsm: open log: %w", err)
+			}
+			table = size > 0
+		}
+		if table {
+			return &CorruptError{File: currentName, Offset: -1, Detail: "missing, though " + name + " is there"}
+		}
+	}
+	return nil
 }
 
 func (r *recovery) openTables() error {
@@ -180,6 +197,11 @@ func (db *DB) openTable(level int, num uint64) (*table, error) {
 func (r *recovery) replay() error {
 	r.mem = r.db.newMem(0, 0)
 	torn := ""
+	// The oldest log that is needed was made before the manifest said so. Where it is
+	// missing, the manifest has lost its last words, or the directory a file.
+	if n := r.state.LogNum; n > 0 && !slices.Contains(r.logs, n) {
+		return &CorruptError{File: logName(n), Offset: -1, Detail: "missing"}
+	}
 	for _, num := range r.logs {
 		if num < r.state.LogNum {
 			continue
@@ -310,7 +332,7 @@ func (r *recovery) start() error {
 		return err
 	}
 	db.log = log
-	m, err := db.newManifest(&r.state)
+	m, _, err := db.newManifest(&r.state)
 	if err != nil {
 		return err
 	}

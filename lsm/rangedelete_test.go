@@ -13,7 +13,7 @@ import (
 // every range holds all ranges before it. What is kept of them must not grow with the
 // square of their number.
 func TestTrimmedQueue(t *testing.T) {
-	db, err := lsm.Open("db", lsm.Options{FS: lsmtest.New()})
+	db, err := lsm.Open("db", lsm.Options{FS: lsmtest.NewFS()})
 	if err != nil {
 		t.Fatal(err)
 	}

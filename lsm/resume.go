@@ -33,10 +33,12 @@ func (db *DB) Resume(ctx context.Context) error {
 		state.Levels[i] = append([]manifest.Table(nil), state.Levels[i]...)
 	}
 	var added []*table
-	undo := func(err error) error {
+	undo := func(err error, remove bool) error {
 		for _, t := range added {
 			t.file.Close()
-			db.removeFile(tableName(t.num))
+			if remove {
+				db.removeFile(tableName(t.num))
+			}
 		}
 		db.files.NextFile = max(db.files.NextFile, state.NextFile)
 		return err
@@ -49,7 +51,7 @@ func (db *DB) Resume(ctx context.Context) error {
 		state.NextFile++
 		t, err := db.writeMem(mems[i], num)
 		if err != nil {
-			return undo(err)
+			return undo(err, true)
 		}
 		added = append(added, t)
 		state.Levels[0] = append(state.Levels[0], manifest.Table{Meta: *t.Meta()})
@@ -59,13 +61,15 @@ func (db *DB) Resume(ctx context.Context) error {
 	state.NextFile++
 	log, err := db.createLog(num)
 	if err != nil {
-		return undo(err)
+		return undo(err, true)
 	}
 	state.LogNum = num
-	m, err := db.newManifest(&state)
+	m, renamed, err := db.newManifest(&state)
 	if err != nil {
 		log.close(db)
-		return undo(err)
+		// A manifest that may be the current one names the tables: a crash would look for
+		// them. The next Open sweeps what is left over.
+		return undo(err, !renamed)
 	}
 	db.manifest.file.Close()
 	db.removeFile(db.manifest.name)
@@ -102,12 +106,6 @@ func (db *DB) takeBackground(ctx context.Context) error {
 	defer db.mu.Unlock()
 	mine := false
 	for {
-		if !db.manual && !mine {
-			db.manual, mine = true, true
-		}
-		if mine && db.jobs == 0 && !db.flushing {
-			return nil
-		}
 		err := ctx.Err()
 		if db.closing {
 			err = ErrClosed
@@ -118,6 +116,12 @@ func (db *DB) takeBackground(ctx context.Context) error {
 				db.wake()
 			}
 			return err
+		}
+		if !db.manual && !mine {
+			db.manual, mine = true, true
+		}
+		if mine && db.jobs == 0 && !db.flushing {
+			return nil
 		}
 		db.cond.Wait()
 	}

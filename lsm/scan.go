@@ -185,6 +185,9 @@ func (c *scanner) backward(ok bool) bool {
 				c.val = append(c.val[:0], c.it.Value()...)
 			}
 		}
+		if c.it.Err() != nil {
+			return false // newer versions of the key may be what could not be read
+		}
 		if found {
 			return true
 		}

@@ -1,360 +1,357 @@
-// Package lsmtest has a file system in memory that behaves as badly as real ones may: it
-// loses, tears and reorders what was not synced when the power goes, fails at a chosen
-// operation, and fills up. Give it to lsm.Options.FS to test what your program does then.
-//
-//	disk := lsmtest.New()
-//	db, _ := lsm.Open("db", lsm.Options{FS: disk})
-//	db.Put(k, v)
-//	disk = disk.Crash(seed) // the power goes; this is what the disk holds
-//	db, _ = lsm.Open("db", lsm.Options{FS: disk})
-//
-// What it models: file contents reach the disk in sectors of 512 bytes, in any order,
-// until Sync; names (creations, renames, removals) in any order until SyncDir; a rename
-// is atomic. After a failed Sync the pages that it should have written are gone, though a
-// later Sync succeeds, which is what Linux does ("fsyncgate", 2018).
 package lsmtest
 
 import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"maps"
+	iofs "io/fs"
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
-	"syscall"
 
 	"github.com/ashlar-go/ashlar/lsm"
 )
 
-// ErrCrashed is what every call on a file system returns after Crash.
-var ErrCrashed = errors.New("lsmtest: the machine has crashed")
+// A directory is two maps: what a process sees now, and what a power cut leaves for sure.
+// Between them stands the list of changes since the last SyncDir, in order:
+//
+//	durable ──(create, rename, remove: pending)──▶ now
+//
+// A crash applies some of the pending changes to the durable map; SyncDir all of them. The
+// same holds for the bytes of a file, see inode.
 
-// ErrNoSpace is what writes return when the file system is full; it matches ENOSPC.
-var ErrNoSpace error = syscall.ENOSPC
-
-// Kind is a kind of operation.
-type Kind string
-
-// The operations that are counted and can be made to fail.
-const (
-	OpCreate  Kind = "create"
-	OpOpen    Kind = "open"
-	OpWrite   Kind = "write"
-	OpRead    Kind = "read"
-	OpSync    Kind = "sync"
-	OpClose   Kind = "close"
-	OpRename  Kind = "rename"
-	OpRemove  Kind = "remove"
-	OpList    Kind = "list"
-	OpSyncDir Kind = "syncdir"
+var (
+	// ErrPowerOff is returned by every operation after PowerOff or Crash.
+	ErrPowerOff = errors.New("lsmtest: power is off")
+	// ErrInUse is returned, in Windows mode, for removing or replacing an open file.
+	ErrInUse = fmt.Errorf("lsmtest: file is open: %w", iofs.ErrPermission)
 )
 
-// Op is one operation.
-type Op struct {
-	N    int // counted from 1, over all kinds
-	Kind Kind
-	Name string // of the file or directory
-}
-
-// String is "n kind name".
-func (o Op) String() string { return fmt.Sprintf("%d %s %s", o.N, o.Kind, o.Name) }
-
-// FS is a file system in memory. It is safe for concurrent use.
+// FS is the file system. It implements lsm.FS.
 type FS struct {
-	mu      sync.Mutex
-	names   map[string]*inode // guarded by mu: what programs see
-	durable map[string]*inode // guarded by mu: what is on the disk
-	pending []change          // guarded by mu: the difference, in order
-	locks   map[string]bool   // guarded by mu
-	ops     int               // guarded by mu
-	inject  func(Op) error    // guarded by mu
-	limit   int64             // guarded by mu; negative: none
-	dead    bool              // guarded by mu
+	mu      sync.RWMutex
+	dirs    map[string]*directory
+	locks   map[string]bool // held
+	open    map[string]int  // open handles by the name they were opened under
+	off     bool
+	windows bool
+	limit   int64 // 0: none
+	used    int64 // bytes of files that have a name
+	faults  faults
 }
 
 var _ lsm.FS = (*FS)(nil)
 
-// New makes an empty file system without limits.
-func New() *FS {
-	return &FS{names: map[string]*inode{}, durable: map[string]*inode{}, locks: map[string]bool{}, limit: -1}
+// NewFS returns an empty file system that works.
+func NewFS() *FS {
+	return &FS{dirs: map[string]*directory{".": newDirectory(), "/": newDirectory()}, locks: map[string]bool{}, open: map[string]int{}}
 }
 
-// Inject makes inject judge every operation from now on: the operation fails with what it
-// returns, if that is not nil. A write that fails has written half of its bytes. inject
-// must not call the file system. nil ends it.
-func (f *FS) Inject(inject func(Op) error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.inject = inject
+type directory struct {
+	now, durable map[string]*inode
+	pending      []change
 }
 
-// FailAt makes the n-th operation from now fail with err, and all after it too if forever
-// is set.
-func (f *FS) FailAt(n int, err error, forever bool) {
-	at := f.Ops() + n
-	f.Inject(func(o Op) error {
-		if o.N == at || forever && o.N > at {
+func newDirectory() *directory {
+	return &directory{now: map[string]*inode{}, durable: map[string]*inode{}}
+}
+
+// change is what happened to a directory: from loses its file, to gets one.
+type change struct {
+	from, to string // "": none
+	node     *inode
+}
+
+func (c change) apply(names map[string]*inode) {
+	// A rename that survives without the creation before it still took the file with it.
+	if c.from != "" && (c.to == "" || names[c.from] == c.node) {
+		delete(names, c.from)
+	}
+	if c.to != "" {
+		names[c.to] = c.node
+	}
+}
+
+func clean(name string) string { return path.Clean(filepath.ToSlash(name)) }
+
+// lookup finds a file's directory and its name there. The caller holds mu.
+func (f *FS) lookup(op, name string) (*directory, string, error) {
+	dir, base := path.Split(clean(name))
+	d := f.dirs[path.Clean(dir)]
+	if d == nil {
+		return nil, "", &iofs.PathError{Op: op, Path: name, Err: iofs.ErrNotExist}
+	}
+	return d, base, nil
+}
+
+// change applies c to what is seen and remembers it for SyncDir.
+func (d *directory) change(c change) {
+	c.apply(d.now)
+	d.pending = append(d.pending, c)
+}
+
+// Open opens a file for reading.
+func (f *FS) Open(name string) (lsm.File, error) {
+	return perform(f, Op{Kind: OpOpen, Name: name}, func() (lsm.File, error) {
+		d, base, err := f.lookup("open", name)
+		if err != nil {
+			return nil, err
+		}
+		node := d.now[base]
+		if node == nil {
+			return nil, &iofs.PathError{Op: "open", Path: name, Err: iofs.ErrNotExist}
+		}
+		return f.handle(name, node, false), nil
+	})
+}
+
+// Create makes an empty file and opens it for reading and writing. In Windows mode an
+// open file cannot be replaced.
+func (f *FS) Create(name string) (lsm.File, error) {
+	return perform(f, Op{Kind: OpCreate, Name: name}, func() (lsm.File, error) {
+		d, base, err := f.lookup("create", name)
+		if err != nil {
+			return nil, err
+		}
+		if err := f.free("create", name, d.now[base]); err != nil {
+			return nil, err
+		}
+		f.unname(d.now[base])
+		node := &inode{}
+		d.change(change{to: base, node: node})
+		return f.handle(name, node, true), nil
+	})
+}
+
+// Rename gives a file another name, in the same directory or another, replacing what has
+// that name.
+func (f *FS) Rename(from, to string) error {
+	return f.do(Op{Kind: OpRename, Name: from, To: to}, func() error {
+		df, bf, err := f.lookup("rename", from)
+		if err != nil {
 			return err
+		}
+		dt, bt, err := f.lookup("rename", to)
+		if err != nil {
+			return err
+		}
+		node := df.now[bf]
+		if node == nil {
+			return &iofs.PathError{Op: "rename", Path: from, Err: iofs.ErrNotExist}
+		}
+		if node == dt.now[bt] {
+			return nil
+		}
+		if err := errors.Join(f.free("rename", from, node), f.free("rename", to, dt.now[bt])); err != nil {
+			return err
+		}
+		f.unname(dt.now[bt])
+		if df == dt {
+			df.change(change{from: bf, to: bt, node: node})
+			return nil
+		}
+		dt.change(change{to: bt, node: node})
+		df.change(change{from: bf, node: node})
+		return nil
+	})
+}
+
+// Remove removes a file. Handles that are open go on working, except in Windows mode,
+// where it fails.
+func (f *FS) Remove(name string) error {
+	return f.do(Op{Kind: OpRemove, Name: name}, func() error {
+		d, base, err := f.lookup("remove", name)
+		if err != nil {
+			return err
+		}
+		node := d.now[base]
+		if node == nil {
+			return &iofs.PathError{Op: "remove", Path: name, Err: iofs.ErrNotExist}
+		}
+		if err := f.free("remove", name, node); err != nil {
+			return err
+		}
+		f.unname(node)
+		d.change(change{from: base, node: node})
+		return nil
+	})
+}
+
+// free fails in Windows mode if the file is open.
+func (f *FS) free(op, name string, node *inode) error {
+	if f.windows && node != nil && node.handles > 0 {
+		return &iofs.PathError{Op: op, Path: name, Err: ErrInUse}
+	}
+	return nil
+}
+
+// unname stops counting a file that loses its name.
+func (f *FS) unname(node *inode) {
+	if node != nil {
+		node.unnamed = true
+		f.used -= int64(len(node.data))
+	}
+}
+
+// List returns the names in a directory, sorted.
+func (f *FS) List(dir string) ([]string, error) {
+	return perform(f, Op{Kind: OpList, Name: dir}, func() ([]string, error) {
+		d := f.dirs[clean(dir)]
+		if d == nil {
+			return nil, &iofs.PathError{Op: "list", Path: dir, Err: iofs.ErrNotExist}
+		}
+		return f.names(clean(dir), d), nil
+	})
+}
+
+func (f *FS) names(dir string, d *directory) []string {
+	names := make([]string, 0, len(d.now))
+	for n := range d.now {
+		names = append(names, n)
+	}
+	for sub := range f.dirs {
+		if sub != dir && path.Dir(sub) == dir {
+			names = append(names, path.Base(sub))
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// MkdirAll makes a directory and those above it, durable at once.
+func (f *FS) MkdirAll(dir string) error {
+	return f.do(Op{Kind: OpMkdir, Name: dir}, func() error {
+		for d := clean(dir); f.dirs[d] == nil; d = path.Dir(d) {
+			f.dirs[d] = newDirectory()
 		}
 		return nil
 	})
 }
 
-// Limit bounds the bytes that all files take together; negative lifts the bound.
+// SyncDir makes all that was created, renamed and removed in dir durable.
+func (f *FS) SyncDir(dir string) error {
+	return f.do(Op{Kind: OpSyncDir, Name: dir}, func() error {
+		d := f.dirs[clean(dir)]
+		if d == nil {
+			return &iofs.PathError{Op: "sync", Path: dir, Err: iofs.ErrNotExist}
+		}
+		for _, c := range d.pending {
+			c.apply(d.durable)
+		}
+		d.pending = nil
+		return nil
+	})
+}
+
+// Lock takes the lock of that name; lsm.ErrLocked if it is held. A crash releases it.
+func (f *FS) Lock(name string) (io.Closer, error) {
+	return perform(f, Op{Kind: OpLock, Name: name}, func() (io.Closer, error) {
+		d, base, err := f.lookup("lock", name)
+		if err != nil {
+			return nil, err
+		}
+		if f.locks[clean(name)] {
+			return nil, fmt.Errorf("%w: %s", lsm.ErrLocked, name)
+		}
+		f.locks[clean(name)] = true
+		if d.now[base] == nil {
+			d.change(change{to: base, node: &inode{}})
+		}
+		return &lock{fs: f, name: clean(name)}, nil
+	})
+}
+
+type lock struct {
+	fs   *FS
+	name string
+	once sync.Once
+}
+
+// Close releases the lock, whether or not the power is on.
+func (l *lock) Close() error {
+	l.once.Do(func() {
+		l.fs.mu.Lock()
+		defer l.fs.mu.Unlock()
+		delete(l.fs.locks, l.name)
+	})
+	return nil
+}
+
+// Windows makes files that are open refuse to be removed, renamed or replaced.
+func (f *FS) Windows(on bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.windows = on
+}
+
+// PowerOff makes every operation from now on fail with ErrPowerOff.
+func (f *FS) PowerOff() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.off = true
+}
+
+// Limit makes the disk full at so many bytes in files that have a name: a write beyond
+// that stores what fits and returns syscall.ENOSPC. 0 lifts the limit.
 func (f *FS) Limit(bytes int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.limit = bytes
 }
 
-// Ops is the number of operations so far.
-func (f *FS) Ops() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.ops
-}
-
-// Used is the number of bytes that all files take.
+// Used is the number of bytes in files that have a name.
 func (f *FS) Used() int64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.used()
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.used
 }
 
-func (f *FS) used() (n int64) {
-	for _, i := range f.names {
-		n += int64(len(i.data))
-	}
-	return n
-}
-
-// Files returns the names of all files, sorted.
+// Files returns the full names of all files, sorted.
 func (f *FS) Files() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.Sorted(maps.Keys(f.names))
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	var all []string
+	for dir, d := range f.dirs {
+		for name := range d.now {
+			all = append(all, path.Join(dir, name))
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
-// OpenFiles returns the names of files that are open, sorted: for finding leaks.
+// OpenFiles returns the names under which files are open and locks held, sorted: empty
+// when nothing leaks.
 func (f *FS) OpenFiles() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var out []string
-	for n, i := range f.names {
-		if i.open > 0 {
-			out = append(out, n)
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	var all []string
+	for name, n := range f.open {
+		all = append(all, slices.Repeat([]string{name}, n)...)
+	}
+	for name := range f.locks {
+		all = append(all, name+" (lock)")
+	}
+	slices.Sort(all)
+	return all
+}
+
+// String lists the files with their sizes and what of them is durable.
+func (f *FS) String() string {
+	var b strings.Builder
+	for _, name := range f.Files() {
+		f.mu.RLock()
+		if d, base, err := f.lookup("", name); err == nil && d.now[base] != nil {
+			n := d.now[base]
+			named := "named"
+			if d.durable[base] != n {
+				named = "name not durable"
+			}
+			fmt.Fprintf(&b, "%-30s %8d bytes, %d synced, %s\n", name, len(n.data), n.synced, named)
 		}
+		f.mu.RUnlock()
 	}
-	slices.Sort(out)
-	return out
-}
-
-// Bytes returns a copy of a file's contents; nil if there is no such file.
-func (f *FS) Bytes(name string) []byte {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if i := f.names[clean(name)]; i != nil {
-		return slices.Clone(i.data)
-	}
-	return nil
-}
-
-// SetBytes replaces a file's contents, durably: for planting damage.
-func (f *FS) SetBytes(name string, data []byte) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	i := &inode{data: slices.Clone(data), synced: len(data)}
-	f.names[clean(name)], f.durable[clean(name)] = i, i
-}
-
-// Clone is an independent copy of what programs see, all of it durable, without locks,
-// limits and injections.
-func (f *FS) Clone() *FS {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	c := New()
-	for n, i := range f.names {
-		j := &inode{data: slices.Clone(i.data), synced: len(i.data)}
-		c.names[n], c.durable[n] = j, j
-	}
-	return c
-}
-
-// Crash cuts the power: every call on f and its files fails from now on. It returns what
-// the disk holds: all that was synced and, chosen by seed, nothing, some or all of the
-// rest. Even seeds lose everything that was not synced.
-func (f *FS) Crash(seed uint64) *FS {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.dead = true
-	return f.survivors(seed)
-}
-
-// CrashClone is Crash, but f goes on.
-func (f *FS) CrashClone(seed uint64) *FS {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.survivors(seed)
-}
-
-func clean(name string) string { return path.Clean(filepath.ToSlash(name)) }
-
-// op counts an operation and lets it fail. The caller holds mu.
-func (f *FS) op(kind Kind, name string) error {
-	if f.dead {
-		return ErrCrashed
-	}
-	f.ops++
-	if f.inject != nil {
-		if err := f.inject(Op{f.ops, kind, name}); err != nil {
-			return &fs.PathError{Op: string(kind), Path: name, Err: err}
-		}
-	}
-	return nil
-}
-
-func notExist(op, name string) error {
-	return &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
-}
-
-// record makes a change of names that is not durable yet. The caller holds mu.
-func (f *FS) record(c change) {
-	c.apply(f.names)
-	f.pending = append(f.pending, c)
-}
-
-// Open implements lsm.FS.
-func (f *FS) Open(name string) (lsm.File, error) {
-	name = clean(name)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err := f.op(OpOpen, name); err != nil {
-		return nil, err
-	}
-	i := f.names[name]
-	if i == nil {
-		return nil, notExist("open", name)
-	}
-	i.open++
-	return &file{fs: f, name: name, i: i}, nil
-}
-
-// Create implements lsm.FS.
-func (f *FS) Create(name string) (lsm.File, error) {
-	name = clean(name)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err := f.op(OpCreate, name); err != nil {
-		return nil, err
-	}
-	i := &inode{open: 1}
-	f.record(change{name: name, node: i})
-	return &file{fs: f, name: name, i: i, write: true}, nil
-}
-
-// Rename implements lsm.FS.
-func (f *FS) Rename(from, to string) error {
-	from, to = clean(from), clean(to)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err := f.op(OpRename, to); err != nil {
-		return err
-	}
-	i := f.names[from]
-	if i == nil {
-		return notExist("rename", from)
-	}
-	f.record(change{name: to, node: i, from: from})
-	return nil
-}
-
-// Remove implements lsm.FS.
-func (f *FS) Remove(name string) error {
-	name = clean(name)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err := f.op(OpRemove, name); err != nil {
-		return err
-	}
-	if f.names[name] == nil {
-		return notExist("remove", name)
-	}
-	f.record(change{name: name})
-	return nil
-}
-
-// List implements lsm.FS.
-func (f *FS) List(dir string) ([]string, error) {
-	dir = clean(dir)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err := f.op(OpList, dir); err != nil {
-		return nil, err
-	}
-	var out []string
-	for n := range f.names {
-		if path.Dir(n) == dir {
-			out = append(out, path.Base(n))
-		}
-	}
-	slices.Sort(out)
-	return out, nil
-}
-
-// MkdirAll implements lsm.FS. Directories need no making here, and are always durable.
-func (f *FS) MkdirAll(string) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.dead {
-		return ErrCrashed
-	}
-	return nil
-}
-
-// SyncDir implements lsm.FS.
-func (f *FS) SyncDir(dir string) error {
-	dir = clean(dir)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err := f.op(OpSyncDir, dir); err != nil {
-		return err
-	}
-	f.pending = slices.DeleteFunc(f.pending, func(c change) bool {
-		if path.Dir(c.name) != dir {
-			return false
-		}
-		c.apply(f.durable)
-		return true
-	})
-	return nil
-}
-
-// Lock implements lsm.FS.
-func (f *FS) Lock(name string) (io.Closer, error) {
-	name = clean(name)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.dead {
-		return nil, ErrCrashed
-	}
-	if f.locks[name] {
-		return nil, lsm.ErrLocked
-	}
-	f.locks[name] = true
-	return &lock{f, name}, nil
-}
-
-type lock struct {
-	fs   *FS
-	name string
-}
-
-func (l *lock) Close() error {
-	l.fs.mu.Lock()
-	defer l.fs.mu.Unlock()
-	delete(l.fs.locks, l.name)
-	return nil
+	return b.String()
 }

@@ -8,9 +8,12 @@
 //	└──────────┴──────────┴────────┴─────────┴─────────┘
 //	                       └─ the checksum covers ────┘
 //
-// Types: full, first, middle, last; and mark, whose payload (8 bytes) says up to which
-// offset the log had been synced when it was written. The log's number is part of what
-// is checksummed, so that bytes of an older file are never taken for this one's.
+// The checksum covers the offset of the header in the log too (8 bytes, in front of the
+// rest), so that neither bytes of an older file nor a copy of this one's are taken for a
+// fragment.
+//
+// Types: full, first, middle, last; mark, whose payload (8 bytes) says up to which offset
+// the log had been synced when it was written; and fill, which means nothing.
 //
 // What a power cut does to a log: everything after the last sync may be missing, in part,
 // in any order. What it does not do: damage what was synced. So a bad fragment means the
@@ -43,7 +46,11 @@ const (
 	typeMiddle
 	typeLast
 	typeMark
+	typeFill
 )
+
+// markSize is the length of a mark.
+const markSize = headerSize + 8
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -96,12 +103,16 @@ func (w *Writer) Append(rec []byte) {
 	}
 }
 
-// Mark buffers a note that the log was synced up to offset. It is left out if it says
-// nothing new, or if the present block has no room for it: padding in front of it would
-// look like a hole. Call it before each Append.
+// Mark buffers a note that the log was synced up to offset, unless it says nothing new.
+// Call it before each Append, and before the file is closed: what no mark follows cannot
+// be told from a torn end if it is damaged.
 func (w *Writer) Mark(offset int64) {
-	if offset <= w.marked || w.room() < headerSize+8 {
+	if offset <= w.marked {
 		return
+	}
+	if room := w.room(); room < markSize {
+		// Padding with zeros would look like a hole.
+		w.put(typeFill, make([]byte, room-headerSize))
 	}
 	w.marked = offset
 	w.put(typeMark, binary.LittleEndian.AppendUint64(nil, uint64(offset)))
@@ -129,8 +140,16 @@ func (w *Writer) put(t fragment, payload []byte) {
 	w.buf = append(w.buf, byte(t))
 	w.buf = binary.LittleEndian.AppendUint32(w.buf, w.log)
 	w.buf = append(w.buf, payload...)
-	binary.LittleEndian.PutUint32(w.buf[at:], crc32.Checksum(w.buf[at+4:], castagnoli))
+	binary.LittleEndian.PutUint32(w.buf[at:], checksum(w.offset, w.buf[at+4:]))
 	w.offset += int64(headerSize + len(payload))
+}
+
+// checksum is that of a fragment whose header starts at offset; b is the fragment without
+// its checksum.
+func checksum(offset int64, b []byte) uint32 {
+	var at [8]byte
+	binary.LittleEndian.PutUint64(at[:], uint64(offset))
+	return crc32.Update(crc32.Checksum(at[:], castagnoli), castagnoli, b)
 }
 
 // Flush hands all that is buffered to the file in one Write.
@@ -257,16 +276,19 @@ func (r *Reader) fragment() (fragment, []byte, error) {
 		if headerSize+n > len(h) {
 			return 0, nil, r.bad(r.Offset(), "fragment longer than its block")
 		}
-		if crc32.Checksum(h[4:headerSize+n], castagnoli) != binary.LittleEndian.Uint32(h) {
+		if checksum(r.Offset(), h[4:headerSize+n]) != binary.LittleEndian.Uint32(h) {
 			return 0, nil, r.bad(r.Offset(), "checksum")
 		}
 		if binary.LittleEndian.Uint32(h[7:]) != r.log {
 			return 0, nil, r.bad(r.Offset(), "fragment of another log")
 		}
-		if t < typeFull || t > typeMark || t == typeMark && n != 8 {
+		if t < typeFull || t > typeFill || t == typeMark && headerSize+n != markSize {
 			return 0, nil, r.bad(r.Offset(), fmt.Sprintf("unknown fragment type %d", t))
 		}
 		r.pos += headerSize + n
+		if t == typeFill {
+			continue
+		}
 		return t, h[headerSize : headerSize+n], nil
 	}
 }
@@ -293,37 +315,29 @@ func (r *Reader) load() (bool, error) {
 // torn end of the log otherwise.
 func (r *Reader) bad(offset int64, detail string) error {
 	r.torn = true
-	// The rest of this block can be read only if the damage spared the length.
-	if h := r.block[min(r.pos, len(r.block)):]; len(h) >= headerSize {
-		skip := headerSize + int(binary.LittleEndian.Uint16(h[4:]))
-		if skip <= len(h) && r.provesSynced(h[skip:], offset) {
-			return &CorruptError{Offset: offset, Detail: detail}
-		}
-	}
-	later := &Reader{r: r.r, size: r.size, log: r.log, block: make([]byte, 0, blockSize)}
-	for block := (offset/blockSize + 1) * blockSize; block < r.size; block += blockSize {
-		later.block, later.at = later.block[:0], block
+	later := &Reader{r: r.r, size: r.size, log: r.log}
+	for block := offset / blockSize * blockSize; block < r.size; block += blockSize {
+		later.block, later.at = make([]byte, 0, blockSize), block
 		if _, err := later.load(); err != nil {
 			return err
 		}
-		if r.provesSynced(later.block, offset) {
+		if later.provesSynced(offset) {
 			return &CorruptError{Offset: offset, Detail: detail}
 		}
 	}
 	return io.EOF
 }
 
-// provesSynced looks among the good fragments at the start of b for a mark beyond offset.
-func (r *Reader) provesSynced(b []byte, offset int64) bool {
-	for len(b) >= headerSize {
-		n := headerSize + int(binary.LittleEndian.Uint16(b[4:]))
-		if n > len(b) || crc32.Checksum(b[4:n], castagnoli) != binary.LittleEndian.Uint32(b) || binary.LittleEndian.Uint32(b[7:]) != r.log {
-			return false
-		}
-		if fragment(b[6]) == typeMark && n == headerSize+8 && int64(binary.LittleEndian.Uint64(b[headerSize:])) > offset {
+// provesSynced looks for a mark beyond offset in the present block. The damage may have
+// hit the length of a fragment, so a mark can be anywhere; its checksum covers where it
+// is, so that no record can be taken for one.
+func (r *Reader) provesSynced(offset int64) bool {
+	for b, at := r.block, r.at; len(b) >= markSize; b, at = b[1:], at+1 {
+		if fragment(b[6]) == typeMark && binary.LittleEndian.Uint16(b[4:]) == markSize-headerSize &&
+			binary.LittleEndian.Uint32(b[7:]) == r.log && checksum(at, b[4:markSize]) == binary.LittleEndian.Uint32(b) &&
+			int64(binary.LittleEndian.Uint64(b[headerSize:])) > offset {
 			return true
 		}
-		b = b[n:]
 	}
 	return false
 }
