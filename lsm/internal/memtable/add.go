@@ -11,9 +11,10 @@ import (
 )
 
 var (
-	// ErrFull is returned when a table's 2^40 bytes are used up.
+	// ErrFull is returned when a table has no room for another node or for its data, which
+	// is after 16 GiB of either; large values do not count.
 	ErrFull = errors.New("memtable: full")
-	// ErrTooLarge is returned for a key of 16 MiB or more, or a value of 2 GiB or more.
+	// ErrTooLarge is returned for a key or a value of 2 GiB or more.
 	ErrTooLarge = errors.New("memtable: entry too large")
 )
 
@@ -30,11 +31,12 @@ func (t *Table) Add(seq uint64, kind key.Kind, k, value []byte) error {
 	}
 	s := search(k, key.Pack(seq, kind))
 	t.locate(&s)
-	at, w, err := t.newNode(&s, value)
+	levels := t.randomHeight()
+	at, w, err := t.newNode(&s, value, levels)
 	if err != nil {
 		return err
 	}
-	t.insert(&s, at, w)
+	t.insert(&s, at, w, levels)
 	t.length.Add(1)
 	return nil
 }
@@ -42,38 +44,46 @@ func (t *Table) Add(seq uint64, kind key.Kind, k, value []byte) error {
 // locate sets path to where s belongs. Beyond the greatest entry that is known without a
 // search: path is kept to be the last node of each level for as long as entries ascend.
 func (t *Table) locate(s *searched) {
-	if t.last != t.head && t.after(s, t.nodes.at(t.last)) && t.path[0] == t.last {
-		return
+	if t.last != t.head && t.path[0].before == t.last {
+		if low, below := t.compare(s, t.nodes.at(t.last), 0); below {
+			t.path[0].low = low
+			for level := 1; level < int(t.height.Load()); level++ {
+				t.path[level].low = unknown
+			}
+			return
+		}
 	}
 	t.seek(s, &t.path)
 }
 
-// newNode makes a node of a random height that no link leads to yet.
-func (t *Table) newNode(s *searched, value []byte) (ref, []uint64, error) {
-	levels := uint64(t.randomHeight())
-	inline, length := uint64(len(value)), uint32(len(value))
+// newNode makes a node that no link leads to yet.
+func (t *Table) newNode(s *searched, value []byte, levels int) (ref, []uint64, error) {
+	inline, flag := len(value), uint64(0)
 	if len(value) >= bigLen {
-		inline, length = 8, length|bigValue
+		inline, flag = 8, 1
 	}
-	at := t.nodes.alloc(linkAt + 2*levels)
-	data := t.data.alloc(dataHead + uint64(len(s.key)) + inline)
-	if at == 0 || data == 0 {
+	var keyHead, valueHead [binary.MaxVarintLen64]byte
+	kh := binary.PutUvarint(keyHead[:], uint64(len(s.key)))
+	vh := binary.PutUvarint(valueHead[:], uint64(len(value))<<1|flag)
+	size := uint64(kh+len(s.key)+vh+inline+dataUnit-1) / dataUnit * dataUnit
+	at, ok := t.nodes.alloc(nodeWords(levels))
+	data, fits := t.data.alloc(size)
+	if !ok || !fits || at > 1<<32-1 || data/dataUnit > 1<<32-1 {
 		return 0, nil, ErrFull
 	}
 	d := t.data.at(data)
-	binary.LittleEndian.PutUint32(d, length)
-	d = d[dataHead:]
+	d = d[copy(d, keyHead[:kh]):]
 	d = d[copy(d, s.key):]
-	if length&bigValue != 0 {
+	d = d[copy(d, valueHead[:vh]):]
+	if flag != 0 {
 		binary.LittleEndian.PutUint64(d, t.addBig(value))
 	} else {
 		copy(d, value)
 	}
 	w := t.nodes.at(at)
 	w[0] = uint64(s.trailer)
-	w[1] = levels << refBits
-	w[2] = uint64(len(s.key))<<refBits | uint64(data)
-	t.size.Add(int64(8*(linkAt+2*levels)) + int64(dataHead+len(s.key)+len(value)))
+	w[1] = uint64(data/dataUnit) << 32
+	t.size.Add(int64(8*nodeWords(levels)) + int64(size) + int64(len(value)-inline))
 	return at, w, nil
 }
 
@@ -89,42 +99,58 @@ func (t *Table) addBig(value []byte) uint64 {
 	return uint64(len(bigs) - 1)
 }
 
-// insert links node at, whose words are w, behind path, from the bottom up.
-func (t *Table) insert(s *searched, at ref, w []uint64) {
-	levels := int(w[1] >> refBits)
+// insert links node at, whose words are w, into its places, from the bottom up.
+func (t *Table) insert(s *searched, at ref, w []uint64, levels int) {
 	if levels > int(t.height.Load()) {
 		t.height.Store(int32(levels)) // above the old height path is the head, as it should be
 	}
-	w[1] |= uint64(t.path[0])
+	w[1] |= uint64(t.path[0].before)
 	for level := range levels {
-		before := t.nodes.at(t.path[level])
-		l0, l1 := &before[linkAt+2*level], &before[linkAt+2*level+1]
-		next := ref(*l1 & refMask)
-		w[linkAt+2*level], w[linkAt+2*level+1] = *l0, *l1
-		atomic.StoreUint64(l1, s.w1|uint64(at))
-		atomic.StoreUint64(l0, s.w0)
+		p := &t.path[level]
+		before := t.nodes.at(p.before)
+		if p.low == unknown {
+			p.low, _ = t.compare(s, before, 0)
+		}
+		hintOf := &before[hintAt(level)]
+		next := nextRef(before, level)
+		setRef(w, level, next)
+		w[hintAt(level)] = t.hintAfter(*hintOf, p.high, next)
+		atomic.StoreUint64(hintOf, noHint)
+		setRef(before, level, at)
+		atomic.StoreUint64(hintOf, hint(s.key, p.low))
 		if level > 0 {
 			continue
 		}
 		if next != 0 {
 			nw := t.nodes.at(next)
-			atomic.StoreUint64(&nw[1], nw[1]&^uint64(refMask)|uint64(at))
+			atomic.StoreUint64(&nw[1], nw[1]&^(1<<32-1)|uint64(at))
 		} else {
 			t.last = at
 		}
 	}
 	if t.last == at {
 		for level := range levels {
-			t.path[level] = at
+			t.path[level] = place{before: at}
 		}
 	}
 }
 
-// randomHeight is 1 with probability 1/2, 2 with 1/4 and so on. Links cost little here and
-// visits much, and one half makes for the fewest visits.
+// hintAfter returns the hint from a new node to next, with which it has common bytes in
+// common and to which the hint was old.
+func (t *Table) hintAfter(old uint64, common int, next ref) uint64 {
+	if next == 0 {
+		return noHint
+	}
+	if h, ok := shifted(old, common); ok {
+		return h
+	}
+	return hint(t.key(t.nodes.at(next)), common)
+}
+
+// randomHeight is 1 with probability 3/4, 2 with 3/16 and so on.
 func (t *Table) randomHeight() int {
 	t.rand ^= t.rand << 13
 	t.rand ^= t.rand >> 7
 	t.rand ^= t.rand << 17
-	return min(bits.TrailingZeros64(t.rand|1<<63)+1, maxHeight)
+	return min(bits.TrailingZeros64(t.rand|1<<62)/2+1, maxHeight)
 }

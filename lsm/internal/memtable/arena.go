@@ -25,14 +25,14 @@ type ref uint64
 
 const (
 	refBits        = 40
-	refMask        = 1<<refBits - 1
+	firstCell      = 4                       // 0 is no place, and what is allocated in units stays so
 	firstBits      = 12                      // the first overflow block's cells, as a power of two
 	overflowBlocks = refBits - firstBits - 1 // so that all refs fit refBits
 )
 
 func (a *arena[T]) init(cells int) {
 	a.main = make([]T, cells)
-	a.next = 1
+	a.next = firstCell
 }
 
 // at returns the memory from r to its block's end.
@@ -60,26 +60,26 @@ func (a *arena[T]) block(r uint64) (i int, start, length uint64) {
 	return i, base + length, length
 }
 
-// alloc returns a place for n cells, or 0 if there is none among 2^40.
-func (a *arena[T]) alloc(n uint64) ref {
+// alloc returns a place for n cells; ok is false if there is none among 2^40.
+func (a *arena[T]) alloc(n uint64) (r ref, ok bool) {
 	if a.next+n <= uint64(len(a.main)) {
-		r := ref(a.next)
+		r = ref(a.next)
 		a.next += n
-		return r
+		return r, true
 	}
 	a.next = max(a.next, uint64(len(a.main)))
 	for {
 		i, start, length := a.block(a.next)
 		if i >= overflowBlocks {
-			return 0
+			return 0, false
 		}
 		if a.next+n <= start+length {
 			if a.overflow[i] == nil {
 				a.overflow[i] = make([]T, length)
 			}
-			r := ref(a.next)
+			r = ref(a.next)
 			a.next += n
-			return r
+			return r, true
 		}
 		a.next = start + length
 	}

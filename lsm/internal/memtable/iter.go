@@ -30,7 +30,7 @@ func (i *Iter) set(r ref) bool {
 
 // First goes to the first entry.
 func (i *Iter) First() bool {
-	return i.set(ref(atomic.LoadUint64(&i.t.nodes.at(i.t.head)[linkAt+1]) & refMask))
+	return i.set(nextRef(i.t.nodes.at(i.t.head), 0))
 }
 
 // Last goes to the last entry.
@@ -39,25 +39,23 @@ func (i *Iter) Last() bool { return i.set(i.t.newest()) }
 // SeekGE goes to the first entry at or after (k, t).
 func (i *Iter) SeekGE(k []byte, t key.Trailer) bool {
 	s := search(k, t)
-	_, next := i.t.seek(&s, nil)
-	return i.set(next)
+	return i.set(i.t.seek(&s, nil).after)
 }
 
 // SeekLT goes to the last entry of a key below k.
 func (i *Iter) SeekLT(k []byte) bool {
 	s := search(k, key.MaxTrailer)
-	prev, _ := i.t.seek(&s, nil)
-	return i.set(prev)
+	return i.set(i.t.seek(&s, nil).before)
 }
 
 // Next goes one entry on.
 func (i *Iter) Next() bool {
-	return i.at != 0 && i.set(ref(atomic.LoadUint64(&i.w[linkAt+1])&refMask))
+	return i.at != 0 && i.set(nextRef(i.w, 0))
 }
 
 // Prev goes one entry back.
 func (i *Iter) Prev() bool {
-	return i.at != 0 && i.set(ref(atomic.LoadUint64(&i.w[1])&refMask))
+	return i.at != 0 && i.set(ref(uint32(atomic.LoadUint64(&i.w[1]))))
 }
 
 // Valid reports whether the iterator stands on an entry.
@@ -70,7 +68,10 @@ func (i *Iter) Key() []byte { return i.t.key(i.w) }
 func (i *Iter) Trailer() key.Trailer { return key.Trailer(i.w[0]) }
 
 // Value is the entry's stored value.
-func (i *Iter) Value() []byte { return i.t.value(i.w) }
+func (i *Iter) Value() []byte {
+	_, v := i.t.entry(i.w)
+	return v
+}
 
 // Err is always nil.
 func (i *Iter) Err() error { return nil }

@@ -25,6 +25,11 @@ type Iter struct {
 	tr     key.Trailer
 	err    error
 
+	// entries before the current one, from a restart on; see before
+	stack     []saved
+	stackOf   *block
+	stackKeys []byte
+
 	// past the cache
 	own      block
 	data     []byte // of own
@@ -105,7 +110,7 @@ func (i *Iter) fromRun(n int) (*block, error) {
 		}
 		i.runFrom, i.runTo = from, to
 	}
-	i.ownValid = false
+	i.ownValid, i.stack = false, i.stack[:0]
 	base := offsets[i.runFrom]
 	stored := i.run[offsets[n]-base : offsets[n+1]-base]
 	if err := i.t.decode(&i.own, stored, offsets[n], i.data); err != nil {
@@ -134,14 +139,35 @@ func (i *Iter) first(n int) bool { return i.enter(n) && i.load(i.b.common) }
 // last goes to the last entry of block n.
 func (i *Iter) last(n int) bool { return i.enter(n) && i.before(i.b.limit) }
 
-// before goes to the entry of the current block that ends at off, by way of the restart
-// before it.
+// saved is an entry that was decoded on the way to a later one.
+type saved struct {
+	off, next int
+	from, to  int // of the key in stackKeys
+	valueFrom int // the value ends where the entry does
+	tr        key.Trailer
+}
+
+// before goes to the entry of the current block that ends at off. Entries can only be
+// decoded forwards, from a restart on; those passed on the way are what the next steps
+// back will ask for, so they are put on a stack.
 func (i *Iter) before(off int) bool {
+	if n := len(i.stack); n > 0 && i.stackOf == i.b && i.stack[n-1].next == off {
+		s := &i.stack[n-1]
+		i.stack = i.stack[:n-1]
+		i.off, i.next, i.tr = s.off, s.next, s.tr
+		i.key = append(i.key[:0], i.stackKeys[s.from:s.to]...)
+		i.value = i.b.data[s.valueFrom:s.next:s.next]
+		return true
+	}
+	i.stack, i.stackOf, i.stackKeys = i.stack[:0], i.b, i.stackKeys[:0]
 	r := sort.Search(i.b.restarts, func(r int) bool { return i.b.offset(r) >= off }) - 1
 	if !i.load(i.b.offset(max(r, 0))) {
 		return false
 	}
 	for i.next < off {
+		from := len(i.stackKeys)
+		i.stackKeys = append(i.stackKeys, i.key...)
+		i.stack = append(i.stack, saved{i.off, i.next, from, len(i.stackKeys), i.next - len(i.value), i.tr})
 		if !i.load(i.next) {
 			return false
 		}
