@@ -304,8 +304,9 @@ func (db *DB) syncTo(seq uint64) error {
 		return err
 	}
 	if err := db.log.Flush(); err != nil {
+		err = db.fail(fmt.Errorf("lsm: write log: %w", err)) // before another write gets in
 		db.commitMu.Unlock()
-		return db.fail(fmt.Errorf("lsm: write log: %w", err))
+		return err
 	}
 	// Older logs first: a log may be durable only if all before it are.
 	db.logsMu.Lock()

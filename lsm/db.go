@@ -59,9 +59,8 @@ type DB struct {
 	jobs      int           // guarded by mu: compactions that run
 	manual    bool          // guarded by mu: Compact or Resume has the background to itself
 	flushing  bool          // guarded by mu
-	cursor    [manifest.Levels][]byte
-	broken    atomic.Bool // cause != nil, for a quick look
-	closed    atomic.Bool // closing, for a quick look
+	broken    atomic.Bool   // cause != nil, for a quick look
+	closed    atomic.Bool   // closing, for a quick look
 	closeOnce sync.Once
 	wg        sync.WaitGroup
 
@@ -252,7 +251,11 @@ func (db *DB) settle(logs []*logFile) error {
 			}
 		}
 	}
+	// The marks are not synced, and may fail: without them there is less to tell, but
+	// nothing missing.
 	db.log.Mark(db.log.Offset())
-	// Not synced: without the marks there is less to tell, but nothing missing.
-	return errors.Join(db.log.Flush(), db.manifest.Flush())
+	if err := errors.Join(db.log.Flush(), db.manifest.Flush()); err != nil {
+		db.o.Logger.Warn("lsm: mark log and manifest", "err", err)
+	}
+	return nil
 }

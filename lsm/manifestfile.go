@@ -18,6 +18,7 @@ type manifestFile struct {
 	file File
 	name string
 	num  uint64
+	err  error // the first failure; nothing is appended after it
 }
 
 // newManifest writes state to a new manifest and makes it the current one. The caller
@@ -31,7 +32,7 @@ func (db *DB) newManifest(state *manifest.State) (_ *manifestFile, renamed bool,
 	if err != nil {
 		return nil, false, fmt.Errorf("lsm: create manifest: %w", err)
 	}
-	m := &manifestFile{wal.NewWriter(f, uint32(num)), f, name, num}
+	m := &manifestFile{Writer: wal.NewWriter(f, uint32(num)), file: f, name: name, num: num}
 	m.Append(state.Snapshot().Append(nil))
 	err = m.Flush()
 	if err == nil {
@@ -70,17 +71,21 @@ func (db *DB) setCurrent(name string) (renamed bool, err error) {
 }
 
 // append makes an edit durable. The caller holds mu. After an error it is not known
-// whether the edit took place; only a new manifest settles that.
+// whether the edit took place; only a new manifest settles that, so the error stays: an
+// edit after a hole would be lost with it.
 func (m *manifestFile) append(e *manifest.Edit) error {
+	if m.err != nil {
+		return m.err
+	}
 	m.Append(e.Append(nil))
 	if err := m.Flush(); err != nil {
-		return fmt.Errorf("lsm: write manifest: %w", err)
+		m.err = fmt.Errorf("lsm: write manifest: %w", err)
+	} else if err := m.file.Sync(); err != nil {
+		m.err = fmt.Errorf("lsm: sync manifest: %w", err)
+	} else {
+		m.Mark(m.Offset())
 	}
-	if err := m.file.Sync(); err != nil {
-		return fmt.Errorf("lsm: sync manifest: %w", err)
-	}
-	m.Mark(m.Offset())
-	return nil
+	return m.err
 }
 
 // readManifest returns the state that the current manifest describes, and its name; found

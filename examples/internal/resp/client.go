@@ -109,7 +109,7 @@ func (c *Client) read(depth int) (Reply, error) {
 		r.Null = true
 		return r, nil
 	}
-	n, ok := parseInt(rest)
+	n, ok := ParseInt(rest)
 	if !ok {
 		return Reply{}, fmt.Errorf("%w: invalid length in reply", ErrProtocol)
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // ErrProtocol is matched by every error that a malformed or oversized frame causes.
-var ErrProtocol = errors.New("Protocol error")
+var ErrProtocol = errors.New("protocol error")
 
 // Limits bound what one command may cost. A zero field means its default.
 type Limits struct {
@@ -167,7 +167,7 @@ func (r *Reader) readLength() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, ok := parseInt(line)
+	n, ok := ParseInt(line)
 	if !ok || n < -1 || n > math.MaxInt32 {
 		return 0, fmt.Errorf("%w: invalid length", ErrProtocol)
 	}
@@ -253,8 +253,8 @@ func readLine(br *bufio.Reader, limit int) ([]byte, error) {
 	}
 }
 
-// parseInt is strconv.ParseInt for bytes, without the allocation.
-func parseInt(b []byte) (int64, bool) {
+// ParseInt reads a decimal of at most 18 digits, without an allocation.
+func ParseInt(b []byte) (int64, bool) {
 	neg := len(b) > 0 && b[0] == '-'
 	if neg {
 		b = b[1:]

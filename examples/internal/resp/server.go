@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ type Handler func(c *Conn, args [][]byte)
 // Options configures a Server.
 type Options struct {
 	Handler Handler       // required
+	Closed  func(*Conn)   // a connection has ended; nil: nobody cares
 	Limits  Limits        // zero fields: the defaults
 	Idle    time.Duration // a connection that is silent for so long is closed; 0: never
 	Version string        // what HELLO and INFO tell of the server ("7.2.0")
@@ -142,6 +144,9 @@ func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 func (s *Server) serve(nc net.Conn) {
 	r := NewReader(nc, s.o.Limits)
 	c := &Conn{Writer: NewWriter(nc), ctx: s.ctx, nc: nc, id: s.ids.Add(1)}
+	if s.o.Closed != nil {
+		defer s.o.Closed(c)
+	}
 	for !c.quit {
 		if s.o.Idle > 0 {
 			nc.SetReadDeadline(time.Now().Add(s.o.Idle))
@@ -150,7 +155,7 @@ func (s *Server) serve(nc net.Conn) {
 		if err != nil {
 			if errors.Is(err, ErrProtocol) {
 				s.o.Logger.Warn("resp: malformed request", "client", nc.RemoteAddr(), "err", err)
-				c.Error("ERR " + err.Error())
+				c.Error("ERR Protocol error" + strings.TrimPrefix(err.Error(), ErrProtocol.Error()))
 				c.Flush()
 			}
 			return

@@ -19,6 +19,13 @@ import (
 // Levels is the number of levels of a store.
 const Levels = 7
 
+// Numbers that no store reaches: a thousand files and a hundred million writes a second
+// for ten years. What claims more is damaged, and would overflow sooner or later.
+const (
+	maxFile = 1 << 48
+	maxSeq  = 1 << 55
+)
+
 // ErrCorrupt is matched by errors about edits that cannot be, alone or after the others.
 var ErrCorrupt = errors.New("manifest: corrupt")
 
@@ -188,6 +195,14 @@ func (s *State) Apply(e *Edit) error {
 
 // Check sorts the levels and judges the state as a whole.
 func (s *State) Check() error {
+	switch {
+	case s.NextFile > maxFile:
+		return corrupt("the next file is %d", s.NextFile)
+	case s.LogNum > s.NextFile:
+		return corrupt("the log is %d, but the next file is %d", s.LogNum, s.NextFile)
+	case s.LastSeq > maxSeq:
+		return corrupt("the last sequence number is %d", s.LastSeq)
+	}
 	seen := map[uint64]bool{}
 	for level := range s.Levels {
 		l := s.Levels[level]

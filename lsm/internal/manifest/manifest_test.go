@@ -70,6 +70,18 @@ func TestImpossibleStates(t *testing.T) {
 	}
 }
 
+func TestNumbersOutOfReach(t *testing.T) {
+	for _, e := range []Edit{
+		{NextFile: 1 << 63, LastSeq: 50},
+		{NextFile: 10, LogNum: 11},
+		{NextFile: 10, LastSeq: 1 << 60},
+	} {
+		var s State
+		require.NoError(t, s.Apply(&e))
+		require.ErrorIs(t, s.Check(), ErrCorrupt, "%+v", e)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	e := Edit{NextFile: 12, LogNum: 3, LastSeq: 99, Added: []Table{table(0, 4, "a", "c")}, Deleted: []Deleted{{1, 2}}}
 	f.Add(e.Append(nil))

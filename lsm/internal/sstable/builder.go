@@ -70,11 +70,6 @@ func (b *blockBuilder) empty() bool { return len(b.pending) == 0 }
 // size is about the length of the encoding.
 func (b *blockBuilder) size() int { return b.encoded + b.restarts*12 + blockTail }
 
-// last is the key of the last entry.
-func (b *blockBuilder) last() []byte {
-	return b.keys[len(b.keys)-b.pending[len(b.pending)-1].key:]
-}
-
 // appendTo appends the encoding of the block and empties the builder.
 func (b *blockBuilder) appendTo(dst []byte) []byte {
 	start := len(dst)

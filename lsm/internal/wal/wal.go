@@ -66,9 +66,10 @@ func (e *CorruptError) Error() string {
 }
 
 // Writer appends records to a buffer and writes it when told to. It is not safe for
-// concurrent use. After an error from Flush it must not be used again: part of the
-// buffer may have been written.
+// concurrent use. An error from Flush stays: part of the buffer may have been written, and
+// nothing may follow that.
 type Writer struct {
+	err    error
 	w      io.Writer
 	log    uint32
 	buf    []byte
@@ -152,10 +153,11 @@ func checksum(offset int64, b []byte) uint32 {
 	return crc32.Update(crc32.Checksum(at[:], castagnoli), castagnoli, b)
 }
 
-// Flush hands all that is buffered to the file in one Write.
+// Flush hands all that is buffered to the file in one Write. Once it has failed it always
+// fails.
 func (w *Writer) Flush() error {
-	if len(w.buf) == 0 {
-		return nil
+	if w.err != nil || len(w.buf) == 0 {
+		return w.err
 	}
 	n, err := w.w.Write(w.buf)
 	if err == nil && n != len(w.buf) {
@@ -165,6 +167,7 @@ func (w *Writer) Flush() error {
 	if w.buf = w.buf[:0]; cap(w.buf) > keep {
 		w.buf = nil
 	}
+	w.err = err
 	return err
 }
 
