@@ -126,9 +126,9 @@ func TestUndelivered(t *testing.T) {
 func TestFullQueueGivesBack(t *testing.T) {
 	var n nodes
 	hold := make(chan struct{})
-	t.Cleanup(func() { close(hold) })
 	a := n.start(t, "a", func(o *Options) { o.MaxQueue = 1 << 20 })
 	n.start(t, "b", func(o *Options) { o.Receive = func(string, []byte) { <-hold } })
+	t.Cleanup(func() { close(hold) }) // runs before b's Close, which waits for Receive
 	frame := make([]byte, 256<<10)
 	for range 400 { // more than the queue and the kernel's buffers hold together
 		require.NoError(t, a.Send("b", frame))
