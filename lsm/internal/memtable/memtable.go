@@ -50,13 +50,12 @@ type Table struct {
 // MaxSize is the largest size to ask of New, in bytes.
 const MaxSize = 1<<32 - 1<<20
 
-// New makes an empty table for about size bytes (at least 4 KiB), of which it sets the
-// memory aside up to 1 GiB. A table may outgrow it; it is then a little slower.
+// New makes an empty table for about size bytes. It sets the memory aside, at least 4 KiB,
+// at most 1 GiB. A table may outgrow it; it is then a little slower.
 func New(size int) *Table {
-	size = max(size, minArena)
 	t := &Table{rand: 0x9e3779b97f4a7c15, limit: int64(size)}
 	// Entries of thirty to two hundred bytes fit both arenas; others spill over from one.
-	arenaSize := min(size, maxArena)
+	arenaSize := min(max(size, minArena), maxArena)
 	t.nodes.init(arenaSize / 8 * 5 / 16)
 	t.data.init(arenaSize / 8 * 7 &^ (dataUnit - 1))
 	t.head, _ = t.nodes.alloc(nodeWords(maxHeight))
