@@ -207,7 +207,7 @@ func TestHostileCallers(t *testing.T) {
 		require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
 		_, err = c.Write(in)
 		require.NoError(t, err)
-		require.NoError(t, c.(*net.TCPConn).CloseWrite())
+		_ = c.(*net.TCPConn).CloseWrite() // the node may have hung up already
 		_, err = io.Copy(io.Discard, c)
 		if err != nil && !errors.Is(err, net.ErrClosed) {
 			var ne net.Error
