@@ -1,7 +1,6 @@
 package vclock
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -20,53 +19,74 @@ import (
 // so that "the greater of the wall clock and the last stamp plus one" is one comparison
 // and one compare-and-swap. When 65,536 stamps fall into one millisecond the logical part
 // carries into the next, and stamps run ahead of the wall clock for a moment.
+//
+// What is not in the word does not survive a restart. If the wall clock is set back while
+// the process is down, stamps come again. Bound closes that hole: the clock announces how
+// far its stamps may reach before it gives them, and a restart begins beyond that.
+//
+//	    announced             announced, Last of the next run
+//	        ▼                          ▼
+//	────●●●●|●●●●●●●●●●● crash         |●●●●●●●●
+//
+// Invariants: stamps strictly increase; with Bound, no stamp is beyond the last bound that
+// Bound took without an error.
+//
+// Source: Kulkarni, Demirbas, Madappa, Avva, Leone, "Logical Physical Clocks and Consistent
+// Snapshots in Globally Distributed Databases" (2014).
 
-// ErrOffset is matched by Observe's error for a stamp too far ahead of this clock.
-var ErrOffset = errors.New("vclock: remote clock too far ahead")
+var (
+	// ErrOffset is matched by Observe's error for a stamp too far ahead of this clock.
+	ErrOffset = errors.New("vclock: remote clock too far ahead")
+	// ErrClockEnd is returned when there is no greater stamp: the clock was started from
+	// or shown one at the end of time, which only a forged stamp or option is.
+	ErrClockEnd = errors.New("vclock: clock at its end")
+)
 
-const logicalBits = 16
-
-// Timestamp is a hybrid logical time. The zero Timestamp is before all others.
-type Timestamp uint64
-
-// NewTimestamp is the first stamp of the millisecond of t; times before 1970 are 1970.
-func NewTimestamp(t time.Time) Timestamp {
-	return Timestamp(max(t.UnixMilli(), 0)) << logicalBits
+// OffsetError is Observe's error for a stamp too far ahead. It matches ErrOffset.
+type OffsetError struct {
+	Remote     Timestamp     // the stamp that was refused
+	Ahead, Max time.Duration // how far ahead of the wall clock it is, and may be
 }
 
-// Time is the physical part, to the millisecond.
-func (t Timestamp) Time() time.Time { return time.UnixMilli(int64(t >> logicalBits)) }
-
-// Logical is the logical part.
-func (t Timestamp) Logical() uint16 { return uint16(t) }
-
-// String is the physical part in UTC and the logical part.
-func (t Timestamp) String() string {
-	return fmt.Sprintf("%s+%d", t.Time().UTC().Format("2006-01-02T15:04:05.000Z"), t.Logical())
+// Error says by how much.
+func (e *OffsetError) Error() string {
+	return fmt.Sprintf("%v: by %v, at most %v", ErrOffset, e.Ahead, e.Max)
 }
 
-// AppendBinary appends the stamp in eight big-endian bytes, which sort as stamps do. The
-// error is always nil.
-func (t Timestamp) AppendBinary(b []byte) ([]byte, error) {
-	return binary.BigEndian.AppendUint64(b, uint64(t)), nil
-}
+// Unwrap is ErrOffset.
+func (e *OffsetError) Unwrap() error { return ErrOffset }
 
-// ClockOptions configures a Clock. The zero value is a good clock.
+// ClockOptions configures a Clock. The zero value is a good clock for stamps that need not
+// outlive the process.
 type ClockOptions struct {
-	Now       func() time.Time // physical time (time.Now)
-	MaxOffset time.Duration    // how far ahead of Now an observed stamp may be (500 ms); negative: any
-	Last      Timestamp        // the first stamp is greater: what an earlier run bounded itself by
+	// Now is physical time (nil: time.Now). It is called by several goroutines at once.
+	Now func() time.Time
+
+	// MaxOffset is how far ahead of Now an observed stamp may be (0: 500 ms). Negative
+	// accepts any, and with it that one broken clock moves all others.
+	MaxOffset time.Duration
+
+	// Last is a stamp that the first one must be greater than: what an earlier run handed
+	// to Bound.
+	Last Timestamp
 
 	// Bound, if set, is called before the clock gives stamps up to the one it is handed,
-	// so that it can be persisted and become Last after a restart: then no stamp is
-	// given twice even if the wall clock was set back meanwhile. It is called about once
-	// in BoundAhead, not at the same time by two goroutines, and stamps wait for it.
-	Bound      func(Timestamp) error
-	BoundAhead time.Duration // (3 s)
+	// so that it can be persisted and become Last after a restart: then no stamp is given
+	// twice even if the wall clock was set back meanwhile. Its argument only grows. It is
+	// called about once in BoundAhead of stamps, never by two goroutines at a time; stamps
+	// beyond the old bound wait for it. If it fails, so does the call that needed it, and
+	// the next one tries again. It must not call the clock.
+	Bound func(Timestamp) error
+
+	// BoundAhead is how far beyond a stamp the bound is set (0: half of MaxOffset, and
+	// 250 ms without one). A clock that restarts at once is that far ahead of the wall
+	// clock: with more than MaxOffset, its peers would refuse its stamps. Restarts in quick
+	// succession add up; wait until the wall clock is past Last to start level with it.
+	BoundAhead time.Duration
 }
 
-// Clock is a hybrid logical clock. It is safe for concurrent use and takes no lock but
-// around Bound.
+// Clock is a hybrid logical clock. The zero Clock is NewClock(ClockOptions{}). It is safe
+// for concurrent use, must not be copied, and takes no lock but around Bound.
 type Clock struct {
 	o     ClockOptions
 	last  atomic.Uint64
@@ -76,49 +96,57 @@ type Clock struct {
 
 // NewClock makes a clock.
 func NewClock(o ClockOptions) *Clock {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.MaxOffset == 0 {
-		o.MaxOffset = 500 * time.Millisecond
-	}
-	if o.BoundAhead <= 0 {
-		o.BoundAhead = 3 * time.Second
-	}
 	c := &Clock{o: o}
 	c.last.Store(uint64(o.Last))
 	c.bound.Store(uint64(o.Last))
-	if o.Bound == nil {
-		c.bound.Store(1<<64 - 1)
-	}
 	return c
 }
 
-// Now returns a stamp greater than all that this clock gave or observed. The error is
-// that of Bound, nil without one; no stamp was given then.
-func (c *Clock) Now() (Timestamp, error) { return c.advance(0) }
+// Now returns a stamp greater than all that this clock gave or observed. The error is that
+// of Bound, or ErrClockEnd; no stamp was given then. A clock without Bound and without a
+// forged Last has no errors.
+func (c *Clock) Now() (Timestamp, error) { return c.advance(NewTimestamp(c.wall()), 0) }
 
 // Observe takes note of a stamp that came with a message and returns a greater one. A
-// stamp more than MaxOffset ahead of the wall clock is refused (ErrOffset): following it
-// would drag this clock, and all that hear from it, along with a broken one.
+// stamp more than MaxOffset ahead of the wall clock is refused with an OffsetError:
+// following it would drag this clock, and all that hear from it, along with a broken one.
+// Other errors are those of Now. A refused stamp leaves no trace.
 func (c *Clock) Observe(remote Timestamp) (Timestamp, error) {
-	if c.o.MaxOffset >= 0 {
-		if ahead := remote.Time().Sub(c.o.Now()); ahead > c.o.MaxOffset {
-			return 0, fmt.Errorf("%w: by %v, at most %v", ErrOffset, ahead, c.o.MaxOffset)
+	wall := c.wall()
+	if most := c.maxOffset(); most >= 0 {
+		if ahead := remote.Time().Sub(wall); ahead > most {
+			return 0, &OffsetError{Remote: remote, Ahead: ahead, Max: most}
 		}
 	}
-	return c.advance(uint64(remote))
+	return c.advance(NewTimestamp(wall), remote)
 }
 
 // Last is the greatest stamp given or observed so far.
 func (c *Clock) Last() Timestamp { return Timestamp(c.last.Load()) }
 
-func (c *Clock) advance(seen uint64) (Timestamp, error) {
-	wall := uint64(NewTimestamp(c.o.Now()))
+func (c *Clock) wall() time.Time {
+	if c.o.Now == nil {
+		return time.Now()
+	}
+	return c.o.Now()
+}
+
+func (c *Clock) maxOffset() time.Duration {
+	if c.o.MaxOffset == 0 {
+		return 500 * time.Millisecond
+	}
+	return c.o.MaxOffset
+}
+
+func (c *Clock) advance(wall, seen Timestamp) (Timestamp, error) {
 	for {
 		old := c.last.Load()
-		next := max(max(old, seen)+1, wall)
-		if next > c.bound.Load() {
+		base := max(old, uint64(seen))
+		if base == maxTimestamp {
+			return 0, ErrClockEnd
+		}
+		next := max(base+1, uint64(wall))
+		if c.o.Bound != nil && next > c.bound.Load() {
 			if err := c.extend(next); err != nil {
 				return 0, err
 			}
@@ -139,10 +167,23 @@ func (c *Clock) extend(next uint64) error {
 	if next <= c.bound.Load() {
 		return nil
 	}
-	bound := next + uint64(c.o.BoundAhead.Milliseconds())<<logicalBits
+	ahead := uint64(c.boundAhead().Milliseconds())
+	millis := min(next>>logicalBits+ahead, maxMillis)
+	// All of the bound's millisecond, so that it is never below next.
+	bound := millis<<logicalBits | (1<<logicalBits - 1)
 	if err := c.o.Bound(Timestamp(bound)); err != nil {
 		return fmt.Errorf("vclock: persist the clock's bound: %w", err)
 	}
 	c.bound.Store(bound)
 	return nil
+}
+
+func (c *Clock) boundAhead() time.Duration {
+	switch {
+	case c.o.BoundAhead > 0:
+		return c.o.BoundAhead
+	case c.maxOffset() > 0:
+		return c.maxOffset() / 2
+	}
+	return 250 * time.Millisecond
 }

@@ -1,7 +1,6 @@
 package vclock
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -17,8 +16,22 @@ import (
 
 const version = 1
 
-// maxVarint is the longest encoding of a counter.
+// maxVarint is the longest encoding of a number.
 const maxVarint = binary.MaxVarintLen64
+
+// minEntry is the shortest entry of a vector: an actor and a counter below 128.
+const minEntry = 8 + 1
+
+// shortUvarint reads a number and how many bytes it takes: 0 if it is cut, too long, or
+// not in its shortest form, for two forms of one number would be two encodings of one
+// vector.
+func shortUvarint(b []byte) (uint64, int) {
+	x, n := binary.Uvarint(b)
+	if n <= 0 || n > 1 && b[n-1] == 0 {
+		return 0, 0
+	}
+	return x, n
+}
 
 func corrupt(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrCorrupt, fmt.Sprintf(format, args...))
@@ -47,8 +60,8 @@ func (r *reader) version() {
 
 // uvarint reads a number in its shortest form.
 func (r *reader) uvarint() uint64 {
-	x, n := binary.Uvarint(r.b)
-	if n <= 0 || n > 1 && r.b[n-1] == 0 {
+	x, n := shortUvarint(r.b)
+	if n == 0 {
 		r.fail("bad number")
 		return 0
 	}
@@ -67,7 +80,7 @@ func (r *reader) count(size int) int {
 }
 
 func (r *reader) dot() Dot {
-	if len(r.b) < 9 {
+	if len(r.b) < minEntry {
 		r.fail("cut short")
 		return Dot{}
 	}
@@ -81,7 +94,7 @@ func (r *reader) dot() Dot {
 }
 
 func (r *reader) vector() Vector {
-	n := r.count(9)
+	n := r.count(minEntry)
 	var v Vector
 	if n > 0 {
 		v.dots = make([]Dot, 0, n)
@@ -140,102 +153,139 @@ func (v *Vector) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-// CompareEncoded is Compare for two encoded vectors, without decoding or allocating. An
-// encoding that is seen to be bad matches ErrCorrupt; the parts that do not matter to
-// the result are not checked as strictly as UnmarshalBinary does.
+// CompareEncoded is Compare for two encoded vectors, without decoding or allocating: for
+// a store that must know whether a stored version is older before it reads it. It is as
+// strict as UnmarshalBinary: an encoding that one refuses, so does the other.
 func CompareEncoded(a, b []byte) (Order, error) {
-	if bytes.Equal(a, b) && len(a) > 1 && a[0] == version {
-		return Equal, nil
+	var x, y cursor
+	if !x.start(a) || !y.start(b) {
+		return 0, errCompare
 	}
-	x, y := cursor{b: a}, cursor{b: b}
-	if !x.start() || !y.start() {
-		return 0, corrupt("unknown version or cut short")
+	more, less := lockstep(&x, &y)
+	if x.left == 0 && y.left == 0 && x.at == len(a) && y.at == len(b) {
+		return order(more, less), nil
 	}
-	var more, less bool
-	for x.next(); ; {
-		if !x.has {
-			break
-		}
-		if !y.has && !y.done {
-			y.next()
-		}
-		if !y.has {
-			break
-		}
+	x.next()
+	y.next()
+	for x.actor != 0 && y.actor != 0 {
 		switch {
-		case x.d.Actor < y.d.Actor:
+		case x.actor < y.actor:
 			more = true
 			x.next()
-		case x.d.Actor > y.d.Actor:
+		case x.actor > y.actor:
 			less = true
 			y.next()
 		default:
-			more = more || x.d.Counter > y.d.Counter
-			less = less || x.d.Counter < y.d.Counter
+			more = more || x.counter > y.counter
+			less = less || x.counter < y.counter
 			x.next()
 			y.next()
 		}
 	}
-	if !x.has && !y.has && !y.done {
-		y.next()
-	}
-	more, less = more || x.has, less || y.has
-	for x.has {
+	// What is left of one side cannot change the result, but must still be well formed.
+	for x.actor != 0 {
+		more = true
 		x.next()
 	}
-	for y.has {
+	for y.actor != 0 {
+		less = true
 		y.next()
 	}
-	if x.bad || y.bad || len(x.b) > 0 || len(y.b) > 0 {
-		return 0, corrupt("bad vector")
+	if x.bad || y.bad || x.at != len(a) || y.at != len(b) {
+		return 0, errCompare
 	}
 	return order(more, less), nil
 }
 
-// cursor steps through an encoded vector.
-type cursor struct {
-	b    []byte
-	left uint64
-	d    Dot
-	has  bool // d is the current entry
-	done bool // there are no more
-	bad  bool
+// lockstep reads both vectors as long as they name the same actors with counters of one
+// byte: as a rule all of them, for versions of one key share their replicas.
+func lockstep(x, y *cursor) (more, less bool) {
+	a, b := x.b[x.at:], y.b[y.at:]
+	var last uint64
+	n := 0
+	for most := min(x.left, y.left); n < most && len(a) >= minEntry && len(b) >= minEntry; n++ {
+		actor, c, d := binary.BigEndian.Uint64(a), a[8], b[8]
+		if actor != binary.BigEndian.Uint64(b) || actor <= last || c-1 >= 0x7f || d-1 >= 0x7f {
+			break
+		}
+		more = more || c > d
+		less = less || c < d
+		last = actor
+		a, b = a[minEntry:], b[minEntry:]
+	}
+	x.actor, y.actor = last, last
+	x.left -= n
+	y.left -= n
+	x.at += n * minEntry
+	y.at += n * minEntry
+	return more, less
 }
 
-func (c *cursor) start() bool {
-	if len(c.b) < 2 || c.b[0] != version {
+var errCompare = fmt.Errorf("%w: not a vector", ErrCorrupt)
+
+// cursor steps through an encoded vector. Actor zero, which no entry has, is its end.
+type cursor struct {
+	b       []byte
+	at      int // where the next entry begins
+	left    int // entries not yet read
+	actor   uint64
+	counter uint64
+	bad     bool
+}
+
+// start reads what comes before the entries. It refuses a count that the bytes cannot
+// hold, so that left is honest.
+func (c *cursor) start(b []byte) bool {
+	if len(b) < 2 || b[0] != version {
 		return false
 	}
-	n, size := binary.Uvarint(c.b[1:])
-	if size <= 0 {
+	n, size := shortUvarint(b[1:])
+	if size == 0 || n > uint64(len(b)-1-size)/minEntry {
 		return false
 	}
-	c.left, c.b = n, c.b[1+size:]
+	c.b, c.at, c.left = b, 1+size, int(n)
 	return true
 }
 
+// next reads an entry. Most counters fit into one byte; the others take the long way.
 func (c *cursor) next() {
-	c.has = false
-	if c.left == 0 || c.bad {
-		c.done = true
+	if c.left > 0 && len(c.b)-c.at >= minEntry {
+		e := c.b[c.at:][:minEntry]
+		actor, n := binary.BigEndian.Uint64(e), uint64(e[8])
+		if n-1 < 0x7f && actor > c.actor {
+			c.actor, c.counter = actor, n
+			c.at += minEntry
+			c.left--
+			return
+		}
+	}
+	c.long()
+}
+
+// long reads an entry with a longer counter, or finds the end or what is wrong.
+func (c *cursor) long() {
+	last := c.actor
+	c.actor = 0
+	if c.left == 0 {
 		return
 	}
-	if len(c.b) < 9 {
-		c.bad, c.done = true, true
+	if c.bad = len(c.b)-c.at < minEntry; c.bad {
 		return
 	}
-	d := Dot{Actor: Actor(binary.BigEndian.Uint64(c.b))}
-	n := 0
-	if d.Counter, n = binary.Uvarint(c.b[8:]); n <= 0 || d.Actor <= c.d.Actor || d.Counter == 0 {
-		c.bad, c.done = true, true
+	actor := binary.BigEndian.Uint64(c.b[c.at:])
+	n, size := shortUvarint(c.b[c.at+8:])
+	if c.bad = size == 0 || n == 0 || actor <= last; c.bad {
 		return
 	}
-	c.b, c.d, c.has = c.b[8+n:], d, true
+	c.actor, c.counter = actor, n
+	c.at += 8 + size
 	c.left--
 }
 
-// AppendSet appends the canonical encoding of s, its values by encode: equal sets have
-// equal bytes if equal values have.
+// AppendSet appends the canonical encoding of s. encode appends one value to the slice it
+// is given and returns the result, as AppendBinary methods do. Equal sets have equal bytes
+// if encode gives equal values equal bytes: what replicas that compare digests need.
+// O(actors + encoded bytes).
 func AppendSet[T any](b []byte, s *Set[T], encode func(b []byte, v T) []byte) []byte {
 	b = s.ctx.append(append(b, version))
 	b = binary.AppendUvarint(b, uint64(len(s.vals)))
@@ -246,26 +296,26 @@ func AppendSet[T any](b []byte, s *Set[T], encode func(b []byte, v T) []byte) []
 			continue
 		}
 		b = append(b, 0)
-		// The length comes before the bytes but is known after them: make room for the
-		// longest and close the gap.
-		at := len(b)
-		b = append(b, make([]byte, maxVarint)...)
-		b = encode(b, v.V)
-		size := len(b) - at - maxVarint
-		n := binary.PutUvarint(b[at:], uint64(size))
-		copy(b[at+n:], b[at+maxVarint:])
-		b = b[:at+n+size]
+		// The length comes before the bytes but is known after them: the value is built
+		// behind room for the longest length and moved up. What encode returns is only
+		// read, so that one which answers with other memory does no harm.
+		b = slices.Grow(b, maxVarint)
+		at := len(b) + maxVarint
+		enc := encode(b[at:at], v.V)
+		b = binary.AppendUvarint(b, uint64(len(enc)))
+		b = append(b, enc...)
 	}
 	return b
 }
 
-// DecodeSet reads a set that AppendSet wrote, all of b. The bytes given to decode are
-// part of b: copy what is kept. Errors match ErrCorrupt or are those of decode.
+// DecodeSet reads a set that AppendSet wrote, all of b, and refuses what AppendSet would
+// not write. The bytes given to decode are part of b: copy what is kept. Errors match
+// ErrCorrupt or are those of decode. Memory is in proportion to len(b), whatever b says.
 func DecodeSet[T any](b []byte, decode func(b []byte) (T, error)) (Set[T], error) {
 	r := reader{b: b}
 	r.version()
 	s := Set[T]{ctx: r.vector()}
-	n := r.count(10)
+	n := r.count(minEntry + 1)
 	if n > 0 {
 		s.vals = make([]Value[T], 0, n)
 	}
@@ -302,6 +352,5 @@ func DecodeSet[T any](b []byte, decode func(b []byte) (T, error)) (Set[T], error
 	if err := r.end(); err != nil {
 		return Set[T]{}, err
 	}
-	s.vals = slices.Clip(s.vals)
 	return s, nil
 }

@@ -1,6 +1,7 @@
 package vclock
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -20,6 +21,9 @@ var (
 	// ErrDotUsed is returned for a dot that was seen before: a replica uses a number
 	// twice, or goes on under an actor whose state it lost.
 	ErrDotUsed = errors.New("vclock: dot used before")
+	// ErrActor is returned for text that names no actor, and for a source of random
+	// bits that yields nothing but zeros.
+	ErrActor = errors.New("vclock: invalid actor")
 )
 
 // Actor names one tenure of one replica; see the package comment for when to draw a new
@@ -27,10 +31,13 @@ var (
 type Actor uint64
 
 // NewActor draws an actor from random, which should be crypto/rand.Reader: 64 random
-// bits, so that two replicas do not meet. Errors are those of random.
+// bits, so that two replicas do not meet. Errors are those of random, or ErrActor if it
+// yields only zeros.
 func NewActor(random io.Reader) (Actor, error) {
-	var b [8]byte
-	for {
+	// Honest bits are all zero once in 2^64 draws. Twice in a row is a broken source,
+	// and drawing on would not end.
+	for range 2 {
+		var b [8]byte
 		if _, err := io.ReadFull(random, b[:]); err != nil {
 			return 0, fmt.Errorf("vclock: draw an actor: %w", err)
 		}
@@ -38,9 +45,20 @@ func NewActor(random io.Reader) (Actor, error) {
 			return a, nil
 		}
 	}
+	return 0, fmt.Errorf("%w: the random source yields zeros", ErrActor)
 }
 
-// String is the actor in 16 hexadecimal digits; short actors, as tests use them, in few.
+// ParseActor reads what String wrote, and nothing else: ErrActor for upper case, leading
+// zeros, signs, zero, and numbers beyond 64 bits.
+func ParseActor(s string) (Actor, error) {
+	n, err := strconv.ParseUint(s, 16, 64)
+	if a := Actor(n); err == nil && a != 0 && a.String() == s {
+		return a, nil
+	}
+	return 0, fmt.Errorf("%w: %.32q", ErrActor, s)
+}
+
+// String is the actor in lower-case hexadecimal digits, without leading zeros.
 func (a Actor) String() string { return strconv.FormatUint(uint64(a), 16) }
 
 // Dot is one event: the Counter-th of Actor, counted from 1.
@@ -54,18 +72,10 @@ func (d Dot) String() string { return d.Actor.String() + ":" + strconv.FormatUin
 
 // Compare orders dots by actor, then counter: a fixed order without meaning.
 func (d Dot) Compare(e Dot) int {
-	switch {
-	case d.Actor != e.Actor:
-		if d.Actor < e.Actor {
-			return -1
-		}
-		return 1
-	case d.Counter < e.Counter:
-		return -1
-	case d.Counter > e.Counter:
-		return 1
+	if d.Actor != e.Actor {
+		return cmp.Compare(d.Actor, e.Actor)
 	}
-	return 0
+	return cmp.Compare(d.Counter, e.Counter)
 }
 
 func (d Dot) valid() bool { return d.Actor != 0 && d.Counter != 0 }
@@ -110,14 +120,29 @@ func order(more, less bool) Order {
 }
 
 // Vector is a version vector: for each actor, the number of its events that are known,
-// all from the first to that one. The zero Vector is the empty history. Assigning a
-// Vector shares its memory; Clone before changing one of two.
+// all from the first to that one.
+//
+//	{a:3 b:1}  =  the events  a:1 a:2 a:3  b:1
+//
+// The zero Vector is the empty history. A Vector is a value, like a string: assigning it
+// copies it, and Add and Merge give the variable a new one instead of changing memory
+// that others may see. So contexts are handed out, kept and compared without cloning and
+// from any goroutine.
+//
+// Invariants: actors ascend; no actor and no counter is zero; what dots points to is
+// never written again.
 type Vector struct {
-	dots []Dot // by actor, ascending; no counter is zero
+	dots []Dot
 }
+
+// linearSearch is how many actors are searched one by one before halving pays.
+const linearSearch = 16
 
 // find returns where actor a is, or where it would be.
 func (v Vector) find(a Actor) (int, bool) {
+	if len(v.dots) > linearSearch {
+		return slices.BinarySearchFunc(v.dots, a, func(d Dot, a Actor) int { return cmp.Compare(d.Actor, a) })
+	}
 	for i, d := range v.dots {
 		if d.Actor >= a {
 			return i, d.Actor == a
@@ -144,13 +169,19 @@ func (v Vector) Len() int { return len(v.dots) }
 // Dots yields the last known event of each actor, in the order of the actors.
 func (v Vector) Dots() iter.Seq[Dot] { return slices.Values(v.dots) }
 
-// Clone is an independent copy.
+// Clone is a copy in memory of its own. Assigning is enough to be safe from changes;
+// Clone is for keeping a vector without what it shares memory with.
 func (v Vector) Clone() Vector { return Vector{slices.Clone(v.dots)} }
 
 // Compare tells how v's history relates to w's. O(actors), no allocation.
 func (v Vector) Compare(w Vector) Order {
-	var more, less bool
-	a, b := v.dots, w.dots
+	more, less, _ := relate(v.dots, w.dots)
+	return order(more, less)
+}
+
+// relate reports whether a has events that b lacks, b such that a lacks, and how many
+// actors they have in common.
+func relate(a, b []Dot) (more, less bool, common int) {
 	for len(a) > 0 && len(b) > 0 {
 		switch x, y := a[0], b[0]; {
 		case x.Actor < y.Actor:
@@ -160,35 +191,52 @@ func (v Vector) Compare(w Vector) Order {
 		default:
 			more = more || x.Counter > y.Counter
 			less = less || x.Counter < y.Counter
+			common++
 			a, b = a[1:], b[1:]
 		}
 	}
-	return order(more || len(a) > 0, less || len(b) > 0)
+	return more || len(a) > 0, less || len(b) > 0, common
 }
 
-// Add makes d and all earlier events of its actor known. It ignores dots that cannot be.
+// Add makes d and all earlier events of its actor known: a vector has no gaps. It ignores
+// dots that cannot be (actor or counter zero). O(actors); one allocation if d is news.
 func (v *Vector) Add(d Dot) {
-	if !d.valid() {
-		return
-	}
 	i, ok := v.find(d.Actor)
-	if ok {
-		v.dots[i].Counter = max(v.dots[i].Counter, d.Counter)
-		return
+	switch {
+	case !d.valid():
+	case !ok:
+		v.dots = slices.Concat(v.dots[:i], []Dot{d}, v.dots[i:])
+	case v.dots[i].Counter < d.Counter:
+		v.dots = slices.Clone(v.dots)
+		v.dots[i].Counter = d.Counter
 	}
-	v.dots = slices.Insert(v.dots, i, d)
 }
 
-// Merge makes v the join of both: everything that either knows. w is not changed and
-// shares no memory with v afterwards.
+// Merge makes v the join of both: everything that either knows. O(actors); one
+// allocation if neither knows all that the other does, else none.
 func (v *Vector) Merge(w Vector) {
-	if len(v.dots) == 0 {
-		v.dots = append(v.dots[:0], w.dots...)
+	a, b := v.dots, w.dots
+	more, less, common := relate(a, b)
+	if !less {
 		return
 	}
-	for _, d := range w.dots {
-		v.Add(d)
+	if !more {
+		v.dots = b
+		return
 	}
+	dots := make([]Dot, 0, len(a)+len(b)-common)
+	for len(a) > 0 && len(b) > 0 {
+		switch x, y := a[0], b[0]; {
+		case x.Actor < y.Actor:
+			dots, a = append(dots, x), a[1:]
+		case x.Actor > y.Actor:
+			dots, b = append(dots, y), b[1:]
+		default:
+			x.Counter = max(x.Counter, y.Counter)
+			dots, a, b = append(dots, x), a[1:], b[1:]
+		}
+	}
+	v.dots = append(append(dots, a...), b...)
 }
 
 // String is "{actor:counter …}".

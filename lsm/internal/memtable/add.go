@@ -12,7 +12,7 @@ import (
 
 var (
 	// ErrFull is returned when a table has no room for another node or for its data, which
-	// is after 16 GiB of either; large values do not count.
+	// is after 8 GiB of nodes or 16 GiB of data; large values do not count.
 	ErrFull = errors.New("memtable: full")
 	// ErrTooLarge is returned for a key or a value of 2 GiB or more.
 	ErrTooLarge = errors.New("memtable: entry too large")
@@ -68,7 +68,7 @@ func (t *Table) newNode(s *searched, value []byte, levels int) (ref, []uint64, e
 	size := uint64(kh+len(s.key)+vh+inline+dataUnit-1) / dataUnit * dataUnit
 	at, ok := t.nodes.alloc(nodeWords(levels))
 	data, fits := t.data.alloc(size)
-	if !ok || !fits || at > 1<<32-1 || data/dataUnit > 1<<32-1 {
+	if !ok || !fits || at > maxNode || data/dataUnit > 1<<32-1 {
 		return 0, nil, ErrFull
 	}
 	d := t.data.at(data)
@@ -111,13 +111,11 @@ func (t *Table) insert(s *searched, at ref, w []uint64, levels int) {
 		if p.low == unknown {
 			p.low, _ = t.compare(s, before, 0)
 		}
-		hintOf := &before[hintAt(level)]
-		next := nextRef(before, level)
-		setRef(w, level, next)
-		w[hintAt(level)] = t.hintAfter(*hintOf, p.high, next)
-		atomic.StoreUint64(hintOf, noHint)
-		setRef(before, level, at)
-		atomic.StoreUint64(hintOf, hint(s.key, p.low))
+		place := &before[linksAt+level]
+		old := *place
+		next := ref(old & refMask)
+		w[linksAt+level] = t.linkAfter(old, p.high)
+		atomic.StoreUint64(place, link(at, s.key, p.low))
 		if level > 0 {
 			continue
 		}
@@ -135,16 +133,17 @@ func (t *Table) insert(s *searched, at ref, w []uint64, levels int) {
 	}
 }
 
-// hintAfter returns the hint from a new node to next, with which it has common bytes in
-// common and to which the hint was old.
-func (t *Table) hintAfter(old uint64, common int, next ref) uint64 {
-	if next == 0 {
-		return noHint
+// linkAfter returns the link from a new node to the one to which old leads, with which it
+// has common bytes in common.
+func (t *Table) linkAfter(old uint64, common int) uint64 {
+	to := ref(old & refMask)
+	if to == 0 {
+		return noHint << commonAt
 	}
-	if h, ok := shifted(old, common); ok {
-		return h
+	if l, ok := forwarded(old, common); ok {
+		return l
 	}
-	return hint(t.key(t.nodes.at(next)), common)
+	return link(to, t.key(t.nodes.at(to)), common)
 }
 
 // randomHeight is 1 with probability 3/4, 2 with 3/16 and so on.

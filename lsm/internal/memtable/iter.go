@@ -30,7 +30,7 @@ func (i *Iter) set(r ref) bool {
 
 // First goes to the first entry.
 func (i *Iter) First() bool {
-	return i.set(nextRef(i.t.nodes.at(i.t.head), 0))
+	return i.set(next(i.t.nodes.at(i.t.head), 0))
 }
 
 // Last goes to the last entry.
@@ -50,7 +50,7 @@ func (i *Iter) SeekLT(k []byte) bool {
 
 // Next goes one entry on.
 func (i *Iter) Next() bool {
-	return i.at != 0 && i.set(nextRef(i.w, 0))
+	return i.at != 0 && i.set(next(i.w, 0))
 }
 
 // Prev goes one entry back.

@@ -11,7 +11,7 @@ import (
 // A skip list whose links say how the key that they lead to differs from the one that
 // they start at.
 //
-//	        ┌ agrees up to 7, then "204…"
+//	        ┌ agrees up to 7, then "204"
 //	user001 ┼───────────────────────────▶ user001204 ─────▶ …
 //	        └─▶ user001031 ─▶ user00117 ┘
 //
@@ -24,107 +24,86 @@ import (
 //	l < m   N departs from P where P still agrees with s: N > s
 //	l = m   s and N agree up to m: the bytes of N that follow decide
 //
-// A link holds l and the five bytes of N that follow, its hint. Only if the five are equal
-// to the searched key's is N itself looked at, which happens about once in a search, at
-// its end. No prefix that keys share, whatever its length, makes any difference.
+// A link holds l and up to three of the bytes of N that follow, its hint. Only if those are
+// equal to the searched key's is N's own key looked at, which happens once or twice in a
+// search, near its end. No prefix that keys share makes a difference, up to 254 bytes;
+// neighbours that share more are compared as in any list.
 //
-// The hints of a new node S between P and N cost no look at their keys either. The search
-// leaves m and, of N, the number q of bytes that s and N have in common. P's link to S
-// says m and what follows in s. S's link to N says q and what follows in N: that is P's
-// old hint, shifted by q-l. Bytes are lost by the shift, never gained; when too few are
-// left they are fetched from N's key.
+// The hints of a new node S between P and N hardly ever cost a look at their keys. The
+// search leaves m and, of N, the number q of bytes that s and N have in common. P's link
+// to S says m and what follows in s. S's link to N says q and what follows in N: that is
+// P's old hint, less its first q-l bytes. When none are left they are fetched from N.
 //
-// A hint is a word, and so are a pair of refs; together they are not one that a processor
-// reads at once. The writer takes the hint away, stores the ref, and stores the new hint.
-// A reader loads hint, ref, and the hint once more: if it is there and the same, it is
-// that of the ref (or one like it). If not, the reader looks at the node.
+// A link is one word, so that a reader beside the writer sees a whole one, old or new:
 //
-// A node, in words:
+//	 8  l, or 255: no hint
+//	24  the bytes, complemented
+//	 2  how many of them are known
+//	30  ref of N, 0 if there is none
 //
-//	0   trailer
-//	1   ref of the data, in units | ref of the node before on level 0
-//	2   ref on level 1 | ref on level 0
-//	3   hint on level 0
-//	4   hint on level 1
-//	5   ref on level 3 | ref on level 2; and so on
+// With a word of s that has m and the bytes of s from m on, and both shifted until only
+// known bytes are left, one comparison decides all three cases: if the link is larger,
+// N < s; if it is smaller, N > s; if it is equal, so are the bytes.
 //
-// up to the last level's hint: 32 bytes for a node of one level. The nodes of a table of
-// ordinary size, which are what searches walk over, fit the processor's caches.
-//
-// A hint, from the high bits:
-//
-//	16  l    3  number of bytes known    1  N ends after them    4  zero    40  bytes
+// A node, in words: trailer; ref of the data, in units, and ref of the node before on
+// level 0, 32 bits each; then a link for each level. That is 24 bytes for a node of one
+// level. The nodes of a table of ordinary size, which are what searches walk over, fit
+// the processor's caches.
 //
 // Invariants: on every level the nodes ascend in internal-key order; a node is on all
-// levels below its height; a node is complete before the first ref leads to it; the node
+// levels below its height; a node is complete before the first link leads to it; the node
 // before is one that is before. Nodes are never moved nor removed.
 //
 // Source: W. Pugh, "Skip Lists: A Probabilistic Alternative to Balanced Trees" (1990);
-// the idea to search strings by what neighbours have in common is that of U. Manber, G.
-// Myers, "Suffix Arrays" (1990).
+// to search strings by what neighbours have in common is the idea of U. Manber, G. Myers,
+// "Suffix Arrays" (1990).
 
 const (
-	noHint    = ^uint64(0)
-	maxCommon = 1<<16 - 2
-	hintBytes = 5
-	hintMask  = 1<<(8*hintBytes) - 1
-	ended     = 1 << 44
-	knownAt   = 45
-	commonAt  = 48
+	linksAt   = 2
+	noHint    = 255
+	hintBytes = 3
+	commonAt  = 56
+	bytesAt   = 32
+	knownAt   = 30
+	refMask   = 1<<knownAt - 1
+	maxNode   = refMask
 )
 
-// refsAt and hintAt are the words of a node that level's ref and hint are in.
-func refsAt(level int) int { return 2 + 3*(level>>1) }
-func hintAt(level int) int { return 3 + 3*(level>>1) + level&1 }
-
 // nodeWords is the number of words of a node of so many levels.
-func nodeWords(levels int) uint64 { return uint64(hintAt(levels-1) + 1) }
+func nodeWords(levels int) uint64 { return uint64(linksAt + levels) }
 
-// nextRef returns the ref of the node at w on a level.
-func nextRef(w []uint64, level int) ref {
-	return ref(uint32(atomic.LoadUint64(&w[refsAt(level)]) >> (32 * (level & 1))))
+// next returns the node that the node at w leads to on a level.
+func next(w []uint64, level int) ref {
+	return ref(atomic.LoadUint64(&w[linksAt+level]) & refMask)
 }
 
-// setRef stores a ref of the node at w.
-func setRef(w []uint64, level int, r ref) {
-	at, shift := refsAt(level), 32*(level&1)
-	other := w[at] &^ (uint64(1<<32-1) << shift)
-	atomic.StoreUint64(&w[at], other|uint64(r)<<shift)
-}
-
-// hint makes a hint to k from a key with which it has common bytes in common.
-func hint(k []byte, common int) uint64 {
-	if common > maxCommon {
-		return noHint
+// link makes a link to a node with key k from one whose key has common bytes in common
+// with it.
+func link(to ref, k []byte, common int) uint64 {
+	if common >= noHint {
+		return noHint<<commonAt | uint64(to)
 	}
 	rest := k[common:]
-	h := uint64(common) << commonAt
-	if len(rest) <= hintBytes {
-		h |= ended
-	}
 	known := min(len(rest), hintBytes)
+	var bytes uint64
 	for i, c := range rest[:known] {
-		h |= uint64(c) << (8 * (hintBytes - 1 - i))
+		bytes |= uint64(^c) << (8 * (hintBytes - 1 - i))
 	}
-	return h | uint64(known)<<knownAt
+	return uint64(common)<<commonAt | bytes<<bytesAt | uint64(known)<<knownAt | uint64(to)
 }
 
-// shifted turns a hint from P to N into one from S to N, where S lies between them and has
-// common bytes in common with N. It reports false if not enough is left of it.
-func shifted(h uint64, common int) (uint64, bool) {
-	if h == noHint || common > maxCommon {
+// forwarded turns a link from P to N into one from S to N, where S lies between them and
+// has common bytes in common with N. It reports false if nothing is left of the hint.
+func forwarded(l uint64, common int) (uint64, bool) {
+	known, by := int(l>>knownAt&3), common-int(l>>commonAt)
+	if common >= noHint || by < 0 || by >= known { // by is below zero where there was no hint
 		return 0, false
 	}
-	known := int(h >> knownAt & 7)
-	by := common - int(h>>commonAt)
-	left := known - by
-	if left < 0 || h&ended == 0 && left < 2 {
-		return 0, false
-	}
-	return uint64(common)<<commonAt | uint64(left)<<knownAt | h&ended | h<<(8*by)&hintMask, true
+	bytes := l >> bytesAt << (8 * by) & (1<<(8*hintBytes) - 1)
+	return uint64(common)<<commonAt | bytes<<bytesAt | uint64(known-by)<<knownAt | l&refMask, true
 }
 
-// searched is a key to be found, with what comparing it with hints takes.
+// searched is a key to be found, with what it takes to compare it with links.
 type searched struct {
 	key     []byte
 	trailer key.Trailer
@@ -143,12 +122,16 @@ func search(k []byte, tr key.Trailer) searched {
 	return s
 }
 
-// bytes returns the five bytes of the key from m on, padded with zeros.
-func (s *searched) bytes(m int) uint64 {
+// word is what links are compared with at a node that has m bytes in common with s; an m
+// beyond all that links hold stays so. Where s has no bytes, there are zeros.
+func (s *searched) word(m int) uint64 {
+	var bytes uint64
 	if left := len(s.key) - m; left < 8 {
-		return s.end << (8 * (8 - left)) >> (8 * (8 - hintBytes))
+		bytes = s.end << (8 * (8 - left))
+	} else {
+		bytes = binary.BigEndian.Uint64(s.key[m:])
 	}
-	return binary.BigEndian.Uint64(s.key[m:]) >> (8 * (8 - hintBytes))
+	return uint64(min(m, noHint))<<commonAt | ^bytes>>(64-8*hintBytes)<<bytesAt
 }
 
 // place is where a key belongs on a level: between two nodes that are neighbours there.
@@ -163,40 +146,37 @@ const unknown = -1
 func (t *Table) seek(s *searched, path *[maxHeight]place) place {
 	p := place{before: t.head}
 	w := t.nodes.at(t.head)
+	word := s.word(0)
 	for level := int(t.height.Load()) - 1; level >= 0; level-- {
-		refs, hints, shift := refsAt(level), hintAt(level), 32*(level&1)
 		for {
-			h := atomic.LoadUint64(&w[hints])
-			next := ref(uint32(atomic.LoadUint64(&w[refs]) >> shift))
-			if next == p.after { // known to be after s, or the end
+			l := atomic.LoadUint64(&w[linksAt+level])
+			to := ref(l & refMask)
+			if to == p.after { // known to be after s, or the end
 				break
 			}
-			common := int(h >> commonAt)
-			if h == noHint || h != atomic.LoadUint64(&w[hints]) {
-				nw := t.nodes.at(next)
-				n, below := t.compare(s, nw, 0)
-				if !below {
-					p.after, p.high = next, n
-					break
-				}
-				p.before, p.low, w = next, n, nw
-				continue
+			nw := t.nodes.at(to)
+			var n int
+			below := false
+			shift := bytesAt + 8*hintBytes - 8*(l>>knownAt&3)
+			if a, b := l>>shift, word>>shift; l >= noHint<<commonAt {
+				n, below = t.compare(s, nw, 0)
+			} else if a > b {
+				n, below = p.low+sharedBytes(a^b, shift), true
+			} else if a < b {
+				n = min(int(l>>commonAt)+sharedBytes(a^b, shift), len(s.key))
+			} else if known := int(l >> knownAt & 3); p.low+known > len(s.key) {
+				n = len(s.key) // the node's key goes on where s was padded
+			} else {
+				n, below = t.compare(s, nw, p.low+known)
 			}
-			if common > p.low {
-				p.before, w = next, t.nodes.at(next)
-				continue
-			}
-			if common < p.low {
-				p.after, p.high = next, common
-				break
-			}
-			nw := t.nodes.at(next)
-			n, below := t.follow(s, h, nw, common)
 			if !below {
-				p.after, p.high = next, n
+				p.after, p.high = to, n
 				break
 			}
-			p.before, p.low, w = next, n, nw
+			if n != p.low {
+				word = s.word(n)
+			}
+			p.before, p.low, w = to, n, nw
 		}
 		if path != nil {
 			path[level] = p
@@ -205,29 +185,14 @@ func (t *Table) seek(s *searched, path *[maxHeight]place) place {
 	return p
 }
 
-// follow compares s with the node at w, which has m bytes in common with it and to which
-// the hint is h: it returns how many it has in all, and whether the node is before s.
-func (t *Table) follow(s *searched, h uint64, w []uint64, m int) (common int, below bool) {
-	known := int(h >> knownAt & 7)
-	left := len(s.key) - m
-	k := min(known, left)
-	a, b := h&hintMask>>(8*(hintBytes-k)), s.bytes(m)>>(8*(hintBytes-k))
-	if diff := a ^ b; diff != 0 {
-		return m + k - (bits.Len64(diff)+7)/8, a < b
-	}
-	switch {
-	case known > k: // the node's key goes on
-		return m + k, false
-	case h&ended == 0:
-		return t.compare(s, w, m+k)
-	case left > k: // the searched one goes on
-		return m + k, true
-	}
-	return m + k, key.Trailer(w[0]) > s.trailer
+// sharedBytes is how many bytes two words, that were shifted so far, agree in before they
+// differ; 0 if they differ in l.
+func sharedBytes(diff, shift uint64) int {
+	return max(bits.LeadingZeros64(diff)-int(shift)-(64-commonAt), 0) / 8
 }
 
-// compare is follow without a hint: it looks at the node's key, of which from bytes are
-// known to be those of s.
+// compare looks at the key of the node at w, of which from bytes are known to be those of
+// s. It returns how many they have in common, and whether the node is before s.
 func (t *Table) compare(s *searched, w []uint64, from int) (common int, below bool) {
 	k := t.key(w)
 	n := from
@@ -257,8 +222,8 @@ func (t *Table) newest() ref {
 	at := t.head
 	w := t.nodes.at(at)
 	for level := int(t.height.Load()) - 1; level >= 0; level-- {
-		for next := nextRef(w, level); next != 0; next = nextRef(w, level) {
-			at, w = next, t.nodes.at(next)
+		for to := next(w, level); to != 0; to = next(w, level) {
+			at, w = to, t.nodes.at(to)
 		}
 	}
 	return at

@@ -6,7 +6,7 @@
 //
 // Costs: Add and Get take O(log n) steps that do not depend on how long keys are or how
 // much of them is the same, and look at one or two keys in all. Keys that arrive in
-// ascending order are added in O(1). An entry takes some 40 bytes besides its key and
+// ascending order are added in O(1). An entry takes some 32 bytes besides its key and
 // value.
 package memtable
 
@@ -25,7 +25,7 @@ const (
 	maxValue  = 1<<31 - 1 // bytes
 	minArena  = 4 << 10   // bytes
 	maxArena  = 1 << 30   // bytes
-	nodeCost  = 36        // bytes, on average
+	nodeCost  = 27        // bytes, on average
 	dataCost  = 5         // bytes, on average
 )
 
@@ -50,19 +50,18 @@ type Table struct {
 // MaxSize is the largest size to ask of New, in bytes.
 const MaxSize = 1<<32 - 1<<20
 
-// New makes an empty table for about size bytes (at least 4 KiB), of which it sets the
-// memory aside up to 1 GiB. A table may outgrow it; it is then a little slower.
+// New makes an empty table for about size bytes. It sets the memory aside, at least 4 KiB,
+// at most 1 GiB. A table may outgrow it; it is then a little slower.
 func New(size int) *Table {
-	size = max(size, minArena)
 	t := &Table{rand: 0x9e3779b97f4a7c15, limit: int64(size)}
 	// Entries of thirty to two hundred bytes fit both arenas; others spill over from one.
-	arenaSize := min(size, maxArena)
-	t.nodes.init(arenaSize / 8 * 3 / 8)
+	arenaSize := min(max(size, minArena), maxArena)
+	t.nodes.init(arenaSize / 8 * 5 / 16)
 	t.data.init(arenaSize / 8 * 7 &^ (dataUnit - 1))
 	t.head, _ = t.nodes.alloc(nodeWords(maxHeight))
 	w := t.nodes.at(t.head)
 	for level := range maxHeight {
-		w[hintAt(level)] = noHint
+		w[linksAt+level] = noHint << commonAt
 	}
 	t.height.Store(1)
 	t.last = t.head

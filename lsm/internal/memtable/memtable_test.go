@@ -205,20 +205,34 @@ func TestSizeCountsWhatIsKept(t *testing.T) {
 	require.Len(t, got, 1<<20)
 }
 
+// TestLongKeys has keys with more in common than links can say, and ones about as long.
 func TestLongKeys(t *testing.T) {
-	mt := memtable.New(0)
-	for i := range 5 {
-		k := append(bytes.Repeat([]byte("k"), 1<<20), byte(i))
-		require.NoError(t, mt.Add(uint64(i+1), key.Set, k, []byte{byte(i)}))
+	mt, m := memtable.New(0), &model{}
+	rnd := rand.New(rand.NewPCG(8, 9))
+	var ks [][]byte
+	for _, n := range []int{0, 1, 65530, 65534, 65535, 65536, 65540, 200_000, 1 << 20} {
+		for _, tail := range []string{"", "\x00", "a", "k", "z", "z\x00\x00\x00\x00\x00", "zzzzzzzz"} {
+			ks = append(ks, append(bytes.Repeat([]byte("k"), n), tail...))
+		}
 	}
-	for i := range 5 {
-		k := append(bytes.Repeat([]byte("k"), 1<<20), byte(i))
-		v, _, ok := mt.Get(k, key.MaxSeq)
-		require.True(t, ok)
-		require.Equal(t, []byte{byte(i)}, v)
+	for i, j := range rnd.Perm(len(ks)) {
+		v := []byte{byte(j)}
+		require.NoError(t, mt.Add(uint64(i+1), key.Set, ks[j], v))
+		m.add(uint64(i+1), key.Set, ks[j], v)
 	}
-	_, _, ok := mt.Get(bytes.Repeat([]byte("k"), 1<<20), key.MaxSeq)
-	require.False(t, ok)
+	it, i := mt.Iter(), 0
+	for ok := it.First(); ok; ok = it.Next() {
+		require.True(t, bytes.Equal(m.entries[i].k, it.Key()), i)
+		i++
+	}
+	require.Len(t, m.entries, i)
+	for _, k := range ks {
+		for _, k := range [][]byte{k, append(bytes.Clone(k), 'm')} {
+			i := m.seek(k, key.MaxTrailer)
+			at(t, m, it, i, it.SeekGE(k, key.MaxTrailer))
+			at(t, m, it, i-1, it.SeekLT(k))
+		}
+	}
 }
 
 // TestManySpans holds the logarithmic covers against the model, for nested tombstones too.
