@@ -36,7 +36,7 @@ var faultModes = []struct {
 // new Open, everything works.
 func TestErrorAtEveryOperation(t *testing.T) {
 	for i, f := range flavours {
-		f.writes, f.memtable, f.base, f.windows = 14, f.memtable/3, f.base/3, false
+		f.writes, f.value, f.windows = 14, 4*f.value, false
 		f.flushes, f.compacts, f.reopens, f.syncs = 2*f.flushes, 2*f.compacts, 2*f.reopens, 2*f.syncs
 		s := f.draw(uint64(i) + 10)
 		for _, mode := range faultModes {

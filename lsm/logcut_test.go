@@ -19,7 +19,7 @@ import (
 // unflushed runs a script that stays in the log and stops as a killed process does.
 func unflushed(t testing.TB, writes int) *run {
 	f := flavours[4]
-	f.name, f.writes, f.memtable, f.windows = "log", writes, 1<<20, false
+	f.name, f.writes, f.value, f.memtable, f.windows = "log", writes, 50, 1<<20, false
 	f.flushes, f.compacts, f.reopens = 0, 0, 0
 	r := newRun(f, f.draw(9))
 	require.NoError(t, r.open())

@@ -111,11 +111,11 @@ var (
 // flavours are the scripted workloads: between them they reach every kind of file
 // operation the engine does.
 var flavours = []flavour{
-	{name: "synced puts", writes: 60, keys: 40, value: 60, batch: 1, dels: 10, durs: onlySynced, memtable: 1500, table: 900, base: 2500, l0: 2, block: 200, windows: true},
-	{name: "mixed durability", writes: 90, keys: 60, value: 90, batch: 2, dels: 15, syncs: 5, flushes: 2, durs: allKinds, memtable: 3000, table: 1500, base: 4000, l0: 3, block: 400},
-	{name: "batches and ranges", writes: 40, keys: 60, value: 120, batch: 12, spans: 8, dels: 10, flushes: 4, compacts: 2, durs: allKinds, memtable: 3000, table: 1200, base: 3000, l0: 2, block: 300, compression: lsm.Zstd},
-	{name: "reopening", writes: 50, keys: 30, value: 80, batch: 2, spans: 3, dels: 15, ttls: 10, reopens: 10, flushes: 3, durs: allKinds, memtable: 2000, table: 1000, base: 2500, l0: 1, block: 1, windows: true},
-	{name: "expiry", writes: 60, keys: 25, value: 50, batch: 3, spans: 4, dels: 5, ttls: 40, flushes: 6, compacts: 6, reopens: 3, durs: onlySynced, memtable: 1500, table: 800, base: 2000, l0: 2, block: 100, compression: lsm.NoCompression},
+	{name: "synced puts", writes: 60, keys: 40, value: 700, batch: 1, dels: 10, durs: onlySynced, memtable: 4 << 10, table: 2500, base: 6000, l0: 2, block: 500, windows: true},
+	{name: "mixed durability", writes: 90, keys: 60, value: 400, batch: 2, dels: 15, syncs: 5, flushes: 2, durs: allKinds, memtable: 5 << 10, table: 2000, base: 8000, l0: 3, block: 400},
+	{name: "batches and ranges", writes: 40, keys: 60, value: 200, batch: 12, spans: 8, dels: 10, flushes: 4, compacts: 2, durs: allKinds, memtable: 4 << 10, table: 2000, base: 6000, l0: 2, block: 300, compression: lsm.Zstd},
+	{name: "reopening", writes: 50, keys: 30, value: 400, batch: 2, spans: 3, dels: 15, ttls: 10, reopens: 10, flushes: 3, durs: allKinds, memtable: 4 << 10, table: 2000, base: 4000, l0: 1, block: 1, windows: true},
+	{name: "expiry", writes: 60, keys: 25, value: 300, batch: 3, spans: 4, dels: 5, ttls: 40, flushes: 6, compacts: 6, reopens: 3, durs: onlySynced, memtable: 4 << 10, table: 1500, base: 4000, l0: 2, block: 100, compression: lsm.NoCompression},
 }
 
 // draw makes a script of a flavour.
@@ -171,6 +171,8 @@ type run struct {
 	durable atomic.Int64 // writes that must survive a power cut
 	written atomic.Int64 // writes that must survive the process
 
+	flushes, compactions int64 // up to the last close
+
 	thorough bool // look at every operation of recoveries too
 }
 
@@ -196,6 +198,8 @@ func (r *run) open() (err error) {
 func (r *run) close() error {
 	db := r.db
 	r.db = nil
+	st := db.Stats()
+	r.flushes, r.compactions = r.flushes+st.Flushes, r.compactions+st.Compactions
 	return db.Close()
 }
 
