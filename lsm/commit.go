@@ -72,26 +72,26 @@ func (db *DB) commit(b *Batch, dur Durability, check func() error) error {
 	last := db.writeGroup(group)
 	db.passLead()
 
-	for _, g := range group[1:] {
-		if g.dur != Synced || g.err != nil {
+	// A request that was woken is its owner's again: from here on only those that wait for
+	// the sync are touched.
+	waiting := group[:0]
+	for _, g := range group {
+		switch {
+		case g.err == nil && g.dur == Synced:
+			waiting = append(waiting, g)
+		case g != r:
 			g.wake <- struct{}{}
 		}
 	}
-	var syncErr error
-	for _, g := range group {
-		if g.dur == Synced && g.err == nil {
-			syncErr = db.syncTo(last)
-			break
-		}
-	}
-	for i, g := range group {
-		if g.dur == Synced && g.err == nil {
-			g.err = syncErr
-			if i > 0 {
+	if len(waiting) > 0 {
+		err := db.syncTo(last)
+		for _, g := range waiting {
+			if g.err = err; g != r {
 				g.wake <- struct{}{}
 			}
 		}
 	}
+	db.tell()
 	return r.err
 }
 
@@ -234,7 +234,7 @@ func (db *DB) rotate(cost int) error {
 		db.stats.stalls.Add(1)
 		db.stats.stallTime.Add(int64(took))
 		if db.o.Hooks.Stalled != nil {
-			db.o.Hooks.Stalled(took)
+			db.note(func() { db.o.Hooks.Stalled(took) })
 		}
 	}
 	if err := db.writable(); err != nil {
@@ -288,6 +288,7 @@ func (db *DB) Sync() error {
 	if err := db.writable(); err != nil {
 		return err
 	}
+	defer db.tell()
 	return db.syncTo(db.visible.Load())
 }
 

@@ -71,6 +71,7 @@ func (db *DB) compactLoop() {
 		db.mu.Unlock()
 		if err := db.compact(context.Background(), c); err != nil && !errors.Is(err, ErrClosed) {
 			_ = db.fail(err)
+			db.tell()
 		}
 	}
 }
@@ -380,6 +381,7 @@ func (db *DB) Compact(ctx context.Context, r Range) error {
 			if err := db.compact(ctx, c); err != nil {
 				if ctx.Err() == nil && !errors.Is(err, ErrClosed) {
 					_ = db.fail(err)
+					db.tell()
 				}
 				return err
 			}

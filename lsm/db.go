@@ -57,8 +57,10 @@ type DB struct {
 	files     manifest.State
 	manifest  *manifestFile // guarded by mu
 	jobs      int           // guarded by mu: compactions that run
-	manual    bool          // guarded by mu: Compact or Resume has the background to itself
+	manual    bool          // guarded by mu: Compact or Resume keeps compactions from starting
 	flushing  bool          // guarded by mu
+	notes     []func()      // guarded by mu: calls of hooks to make outside of locks
+	noted     atomic.Bool   // notes are there, for a quick look
 	broken    atomic.Bool   // cause != nil, for a quick look
 	closed    atomic.Bool   // closing, for a quick look
 	closeOnce sync.Once
@@ -122,7 +124,8 @@ func (db *DB) writable() error {
 	return nil
 }
 
-// fail makes the database read-only and returns err. The first cause stays.
+// fail makes the database read-only and returns err. The first cause stays. Whoever calls
+// it calls tell when it has let go of its locks.
 func (db *DB) fail(err error) error {
 	db.mu.Lock()
 	first := db.cause == nil
@@ -135,10 +138,33 @@ func (db *DB) fail(err error) error {
 	if first {
 		db.o.Logger.Error("lsm: read-only", "err", err)
 		if db.o.Hooks.Failed != nil {
-			db.o.Hooks.Failed(err)
+			db.note(func() { db.o.Hooks.Failed(err) })
 		}
 	}
 	return err
+}
+
+// note keeps the call of a hook for when the locks are free.
+func (db *DB) note(call func()) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.notes = append(db.notes, call)
+	db.noted.Store(true)
+}
+
+// tell makes the calls that were noted. The caller holds no locks.
+func (db *DB) tell() {
+	if !db.noted.Load() {
+		return
+	}
+	db.mu.Lock()
+	notes := db.notes
+	db.notes = nil
+	db.noted.Store(false)
+	db.mu.Unlock()
+	for _, call := range notes {
+		call()
+	}
 }
 
 // Err is the failure that made the database read-only, or nil. Reads go on meanwhile;

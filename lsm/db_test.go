@@ -2,11 +2,7 @@ package lsm_test
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -27,48 +23,6 @@ func openTest(t testing.TB, o lsm.Options) *lsm.DB {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	return db
-}
-
-// Everything after Close is ErrClosed, and nothing panics.
-func TestUseAfterClose(t *testing.T) {
-	db := openTest(t, lsm.Options{})
-	k, ctx := []byte("k"), context.Background()
-	require.NoError(t, db.Put(k, k))
-	snap, tx := db.Snapshot(), db.Begin()
-	require.NoError(t, tx.Put(k, k))
-	var inScan error
-	for _, err := range db.Scan(lsm.Range{}) {
-		if err != nil {
-			inScan = err
-			break
-		}
-		require.NoError(t, db.Close())
-		require.NoError(t, db.Close())
-	}
-	require.NoError(t, inScan, "one entry, seen before Close")
-	var b lsm.Batch
-	b.Put(k, k)
-	get := func(_ []byte, err error) error { return err }
-	has := func(_ bool, err error) error { return err }
-	scan := func(s func(func(lsm.Entry, error) bool)) (err error) {
-		s(func(_ lsm.Entry, e error) bool { err = e; return false })
-		return err
-	}
-	many := func(int, []byte) error { return nil }
-	for name, err := range map[string]error{
-		"Put": db.Put(k, k), "Delete": db.Delete(k), "DeleteRange": db.DeleteRange(k, []byte("z")), "Apply": db.Apply(&b), "empty Apply": db.Apply(new(lsm.Batch)),
-		"Sync": db.Sync(), "Flush": db.Flush(ctx), "Compact": db.Compact(ctx, lsm.Range{}), "Verify": db.Verify(ctx), "Resume": db.Resume(ctx),
-		"Get": get(db.Get(k)), "Has": has(db.Has(k)), "Scan": scan(db.Scan(lsm.Range{})), "GetMany": db.GetMany([][]byte{k}, many),
-		"Snapshot.Get": get(snap.Get(k)), "Snapshot.Has": has(snap.Has(k)), "Snapshot.Scan": scan(snap.Scan(lsm.Range{})), "Snapshot.GetMany": snap.GetMany([][]byte{k}, many),
-		"Txn.Get": get(tx.Get([]byte("other"))), "Txn.Scan": scan(tx.Scan(lsm.Range{})), "Txn.Commit": tx.Commit(), "Txn.Put": tx.Put(k, k),
-		"Update": db.Update(ctx, func(tx *lsm.Txn) error { _, err := tx.Get(k); return err }),
-	} {
-		require.ErrorIs(t, err, lsm.ErrClosed, name)
-	}
-	require.NoError(t, snap.Close())
-	require.NoError(t, snap.Close())
-	tx.Discard()
-	require.Zero(t, db.Stats().Memtables)
 }
 
 func TestBadInput(t *testing.T) {
@@ -196,125 +150,6 @@ func (f slowFile) Sync() error {
 	t := time.NewTimer(200 * time.Microsecond)
 	<-t.C
 	return f.File.Sync()
-}
-
-// Concurrent increments by transactions: none is lost, which a plain read and write would.
-func TestTransactionsAreSerializable(t *testing.T) {
-	db := openTest(t, lsm.Options{MemtableSize: 8 << 10, L0Tables: 2})
-	const workers, each = 4, 150
-	var wg sync.WaitGroup
-	var conflicts atomic.Int64
-	for w := range workers {
-		wg.Go(func() {
-			r := rand.New(rand.NewPCG(uint64(w), 0))
-			for range each {
-				tries := int64(-1)
-				err := db.Update(t.Context(), func(tx *lsm.Txn) error {
-					tries++
-					// Move one from a random account to another; the sum stays.
-					from, to := fmt.Append(nil, "a", r.IntN(5)), fmt.Append(nil, "a", r.IntN(5))
-					sum := 0
-					for e, err := range tx.Scan(lsm.Prefix([]byte("a"))) {
-						if err != nil {
-							return err
-						}
-						n, _ := strconv.Atoi(string(e.Value))
-						sum += n
-					}
-					if sum != 0 {
-						return fmt.Errorf("sum %d in a transaction", sum)
-					}
-					for k, d := range map[string]int{string(from): -1, string(to): +1} {
-						if string(from) == string(to) {
-							continue
-						}
-						v, err := tx.Get([]byte(k))
-						if err != nil && !errors.Is(err, lsm.ErrNotFound) {
-							return err
-						}
-						n, _ := strconv.Atoi(string(v))
-						if err := tx.Put([]byte(k), strconv.AppendInt(nil, int64(n+d), 10)); err != nil {
-							return err
-						}
-					}
-					return nil
-				}, lsm.Queued)
-				conflicts.Add(tries)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	t.Logf("%d conflicts", conflicts.Load())
-}
-
-// Write skew: two transactions that each read what the other writes do not both commit.
-func TestWriteSkew(t *testing.T) {
-	db := openTest(t, lsm.Options{})
-	a, b := db.Begin(), db.Begin()
-	_, err := a.Get([]byte("x"))
-	require.ErrorIs(t, err, lsm.ErrNotFound)
-	for range b.Scan(lsm.Range{Start: []byte("y"), End: []byte("z")}) {
-		t.Fatal("empty")
-	}
-	require.NoError(t, a.Put([]byte("y"), nil))
-	require.NoError(t, b.Put([]byte("x"), nil))
-	require.NoError(t, a.Commit())
-	require.ErrorIs(t, b.Commit(), lsm.ErrConflict, "a phantom in a range that was read")
-	require.ErrorIs(t, b.Commit(), lsm.ErrClosed)
-}
-
-// Readers, writers, flushes and compactions at the same time: a key always shows the last
-// value that its only writer wrote, or the one before while that is being written.
-func TestConcurrentReadersAndWriters(t *testing.T) {
-	db := openTest(t, lsm.Options{MemtableSize: 16 << 10, TableSize: 8 << 10, LevelBase: 32 << 10, L0Tables: 2, Compactors: 2})
-	const keys = 8
-	var acked [keys]atomic.Int64
-	stop := make(chan struct{})
-	var writers, readers sync.WaitGroup
-	for w := range keys {
-		writers.Go(func() {
-			for i := int64(1); i <= 600; i++ {
-				if err := db.Put(fmt.Append(nil, "k", w), strconv.AppendInt(bytes.Repeat([]byte("0"), 80), i, 10), lsm.Written); err != nil {
-					t.Error(err)
-					return
-				}
-				acked[w].Store(i)
-			}
-		})
-	}
-	for range 3 {
-		readers.Go(func() {
-			for i := 0; ; i++ {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				w := i % keys
-				low := acked[w].Load()
-				v, err := db.Get(fmt.Append(nil, "k", w))
-				if low == 0 {
-					continue
-				}
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				if n, _ := strconv.ParseInt(string(v), 10, 64); n < low {
-					t.Errorf("key %d: read %d after %d was acknowledged", w, n, low)
-					return
-				}
-			}
-		})
-	}
-	writers.Wait()
-	close(stop)
-	readers.Wait()
-	require.NoError(t, db.Verify(t.Context()))
 }
 
 func TestHooks(t *testing.T) {

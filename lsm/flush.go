@@ -22,7 +22,7 @@ func costOf(o op) int { return memtable.Cost(len(o.k), len(o.v)) }
 func (db *DB) flushLoop() {
 	for {
 		db.mu.Lock()
-		for !db.closing && (db.cause != nil || db.manual || len(db.state.Load().imms) == 0) {
+		for !db.closing && (db.cause != nil || len(db.state.Load().imms) == 0) {
 			db.cond.Wait()
 		}
 		if db.closing {
@@ -40,6 +40,7 @@ func (db *DB) flushLoop() {
 		db.mu.Unlock()
 		if err != nil {
 			_ = db.fail(err)
+			db.tell()
 		}
 	}
 }
@@ -199,6 +200,7 @@ func (db *DB) Flush(ctx context.Context) error {
 		err = db.rotate(0)
 	}
 	db.commitMu.Unlock()
+	db.tell()
 	if err != nil {
 		return err
 	}
@@ -218,16 +220,17 @@ func (db *DB) await(ctx context.Context, done func() bool) error {
 	defer stop()
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	for !done() {
+	for {
 		switch {
+		case db.closing: // first: there may be nothing left to ask
+			return ErrClosed
+		case done():
+			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case db.closing:
-			return ErrClosed
 		case db.cause != nil:
 			return fmt.Errorf("%w: %w", ErrReadOnly, db.cause)
 		}
 		db.cond.Wait()
 	}
-	return nil
 }

@@ -48,7 +48,8 @@ type Options struct {
 }
 
 // Hooks tell of what happens inside. They are called outside of locks, from the goroutine
-// that did the work, and hold it up.
+// that did the work, and hold it up. They may read, but not write, flush, compact, resume
+// or close: a write can wait for the very work that the hook holds up.
 type Hooks struct {
 	Flushed   func(JobInfo)       // a memtable became a table
 	Compacted func(JobInfo)       // tables were merged

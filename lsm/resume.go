@@ -13,6 +13,13 @@ import (
 // error the database stays read-only, and Resume can be called again. It does nothing if
 // the database is not read-only.
 func (db *DB) Resume(ctx context.Context) error {
+	if db.closed.Load() {
+		return ErrClosed
+	}
+	// Not even a look at the locks: a writer may hold them and wait for the background.
+	if db.Err() == nil {
+		return nil
+	}
 	if err := db.takeBackground(ctx); err != nil {
 		return err
 	}
@@ -93,8 +100,9 @@ func (db *DB) Resume(ctx context.Context) error {
 	return nil
 }
 
-// takeBackground waits until no flush and no compaction runs, and keeps new ones from
-// starting until giveBackground.
+// takeBackground waits until no compaction runs, and keeps new ones from starting until
+// giveBackground. In a read-only database it does the same with flushes; else these go on,
+// for writes would wait for them.
 func (db *DB) takeBackground(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() {
 		db.mu.Lock()
@@ -120,7 +128,7 @@ func (db *DB) takeBackground(ctx context.Context) error {
 		if !db.manual && !mine {
 			db.manual, mine = true, true
 		}
-		if mine && db.jobs == 0 && !db.flushing {
+		if mine && db.jobs == 0 && (db.cause == nil || !db.flushing) {
 			return nil
 		}
 		db.cond.Wait()

@@ -126,9 +126,9 @@ func TestUndelivered(t *testing.T) {
 func TestFullQueueGivesBack(t *testing.T) {
 	var n nodes
 	hold := make(chan struct{})
-	t.Cleanup(func() { close(hold) })
 	a := n.start(t, "a", func(o *Options) { o.MaxQueue = 1 << 20 })
 	n.start(t, "b", func(o *Options) { o.Receive = func(string, []byte) { <-hold } })
+	t.Cleanup(func() { close(hold) }) // runs before b's Close, which waits for Receive
 	frame := make([]byte, 256<<10)
 	for range 400 { // more than the queue and the kernel's buffers hold together
 		require.NoError(t, a.Send("b", frame))
@@ -207,7 +207,7 @@ func TestHostileCallers(t *testing.T) {
 		require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
 		_, err = c.Write(in)
 		require.NoError(t, err)
-		require.NoError(t, c.(*net.TCPConn).CloseWrite())
+		_ = c.(*net.TCPConn).CloseWrite() // the node may have hung up already
 		_, err = io.Copy(io.Discard, c)
 		if err != nil && !errors.Is(err, net.ErrClosed) {
 			var ne net.Error
