@@ -304,7 +304,7 @@ func TestLargeEntries(t *testing.T) {
 	for i := 0; i < len(noise); i += 8 {
 		binary.LittleEndian.PutUint64(noise[i:], rnd.Uint64())
 	}
-	zeros := make([]byte, 100<<20)
+	zeros := make([]byte, 8<<20)
 	for _, c := range []sstable.Compression{sstable.None, sstable.Snappy, sstable.Zstd} {
 		pts := []point{
 			{k: bytes.Repeat([]byte("k"), 1<<20), v: noise, t: key.Pack(3, key.Set)},
