@@ -209,6 +209,17 @@ func TestClockAgainstDefinition(t *testing.T) {
 	})
 }
 
+// Goroutines that waited for one another's bound find it moved, and leave it there.
+func TestClockBoundIsNotMovedTwice(t *testing.T) {
+	var bounds []Timestamp
+	c := NewClock(ClockOptions{Bound: func(b Timestamp) error { bounds = append(bounds, b); return nil }})
+	high := uint64(NewTimestamp(time.UnixMilli(1_000_000)))
+	require.NoError(t, c.extend(high))
+	require.NoError(t, c.extend(high+1))
+	require.NoError(t, c.extend(high-5_000<<logicalBits))
+	require.Len(t, bounds, 1)
+}
+
 func TestClockBoundFails(t *testing.T) {
 	full := errors.New("disk full")
 	fail := true

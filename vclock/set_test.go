@@ -1,10 +1,13 @@
 package vclock
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 )
 
 func values[T any](s *Set[T]) (out []T) {
@@ -97,6 +100,57 @@ func TestOneDotTwoWrites(t *testing.T) {
 	require.Equal(t, x, y)
 	z.Merge(other)
 	require.Equal(t, []int{7}, values(&z))
+}
+
+// genSet draws any well-formed set, also ones that no history leads to, as peers may forge
+// them.
+func genSet(t *rapid.T, label string) Set[int] {
+	s := Set[int]{ctx: genVector(t, label)}
+	for d := range s.ctx.Dots() {
+		for c := max(d.Counter, 3) - 2; c <= d.Counter; c++ {
+			dot := Dot{d.Actor, c}
+			switch rapid.IntRange(0, 4).Draw(t, label+" value") {
+			case 0:
+				s.vals = append(s.vals, Value[int]{Dot: dot, V: int(c)})
+			case 1:
+				s.vals = append(s.vals, Value[int]{Dot: dot, Deleted: true})
+			}
+		}
+	}
+	return s
+}
+
+// TestMergeAgainstDefinition compares Merge with the definition of the join, value by value.
+func TestMergeAgainstDefinition(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s, o := genSet(t, "s"), genSet(t, "o")
+		want := map[Dot]Value[int]{}
+		keep := func(from, other Set[int]) {
+			for _, v := range from.vals {
+				i := slices.IndexFunc(other.vals, func(w Value[int]) bool { return w.Dot == v.Dot })
+				if i < 0 && !other.ctx.events()[v.Dot] || i >= 0 && (!v.Deleted || other.vals[i].Deleted) {
+					want[v.Dot] = v
+				}
+			}
+		}
+		keep(s, o)
+		keep(o, s)
+		known := s.ctx.events()
+		maps.Copy(known, o.ctx.events())
+		for _, m := range []Set[int]{join(s, o), join(o, s)} {
+			if !slices.IsSortedFunc(m.vals, func(a, b Value[int]) int { return a.Dot.Compare(b.Dot) }) || len(m.vals) != len(want) {
+				t.Fatalf("join of %v and %v: %v, want %v", s, o, m, want)
+			}
+			for v := range m.All() {
+				if want[v.Dot] != v {
+					t.Fatalf("join of %v and %v: %v, want %v", s, o, v, want[v.Dot])
+				}
+			}
+			if !maps.Equal(m.ctx.events(), known) {
+				t.Fatalf("join of %v and %v knows %v", s, o, m.ctx)
+			}
+		}
+	})
 }
 
 func TestTombstones(t *testing.T) {
