@@ -288,3 +288,30 @@ func TestClockIsStrictAcrossGoroutines(t *testing.T) {
 	}
 	require.Len(t, all, workers*each)
 }
+
+// While the wall clock stands still every stamp is the last one plus one, so that a stamp
+// given twice shows in the sum. No call is made between reading the word and swapping it:
+// only many tries find a swap that does not compare.
+func TestClockGivesEachStampOnce(t *testing.T) {
+	frozen := time.UnixMilli(1_000_000)
+	c := NewClock(ClockOptions{Now: func() time.Time { return frozen }})
+	const workers = 4
+	each := 2_000_000
+	if testing.Short() {
+		each = 50_000
+	}
+	first := now(t, c)
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for range each {
+				if _, err := c.Now(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	require.Equal(t, first+Timestamp(workers*each), c.Last())
+}
