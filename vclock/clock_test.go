@@ -296,7 +296,7 @@ func TestClockGivesEachStampOnce(t *testing.T) {
 	frozen := time.UnixMilli(1_000_000)
 	c := NewClock(ClockOptions{Now: func() time.Time { return frozen }})
 	const workers = 4
-	each := 2_000_000
+	each := 1_000_000
 	if testing.Short() {
 		each = 50_000
 	}
