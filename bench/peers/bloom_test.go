@@ -65,7 +65,10 @@ func BenchmarkBloom(b *testing.B) {
 				name string
 				has  func([]byte) bool
 			}{
-				{"ashlar", ours.Has}, {"ashlar-fuse8", fuse.Has}, {"bits-and-blooms", theirs.Test}, {"cuckoofilter", cuckoo.Lookup},
+				{"ashlar", ours.Has},
+				{"ashlar-fuse8", fuse.Has},
+				{"bits-and-blooms", theirs.Test},
+				{"cuckoofilter", cuckoo.Lookup},
 				{"xorfilter-fuse8", func(k []byte) bool { return xor.Contains(bloom.Hash(k)) }},
 			} {
 				b.Run(fmt.Sprintf("%s/%d/%s", kind, n, f.name), func(b *testing.B) {
