@@ -17,8 +17,8 @@ import (
 // transparency logs. Its verification, proof arithmetic and leaf hashing are what logs run; the tree in
 // memory is the one it ships for tests, since a log keeps its nodes in a database.
 //
-// Left out: cbergoon/merkletree and txaty/go-merkletree, which the module proxy here does not
-// serve. Both rebuild the whole tree for a change and give no consistency proofs. For merkle.Sync there
+// Left out: cbergoon/merkletree and txaty/go-merkletree, which were not to be had when
+// this table was made. Both rebuild the whole tree for a change and give no consistency proofs. For merkle.Sync there
 // is no Go library to be had that follows changes and compares over a wire.
 
 const merkleLeaves = 100_000

@@ -96,7 +96,7 @@ func link(to ref, k []byte, common int) uint64 {
 // has common bytes in common with N. It reports false if nothing is left of the hint.
 func forwarded(l uint64, common int) (uint64, bool) {
 	known, by := int(l>>knownAt&3), common-int(l>>commonAt)
-	if common >= noHint || by < 0 || by >= known { // by is below zero where there was no hint
+	if common >= noHint || by >= known { // where there was no hint, common is as large
 		return 0, false
 	}
 	bytes := l >> bytesAt << (8 * by) & (1<<(8*hintBytes) - 1)

@@ -3,6 +3,7 @@ package merge_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -131,6 +132,42 @@ func TestMergeAgainstSortedSlice(t *testing.T) {
 		require.NoError(t, m.Err())
 		require.NoError(t, m.Close())
 	})
+}
+
+// TestMergeWalks walks all the way, over sources of which one has most, so that the same
+// source wins for long and others end one after the other.
+func TestMergeWalks(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		parts := make([][]point, 1+rnd.IntN(8))
+		var all []point
+		for i := range 200 {
+			p := point{fmt.Appendf(nil, "%03d", rnd.IntN(500)), key.Pack(uint64(i), key.Set)}
+			s := min(rnd.IntN(len(parts)), rnd.IntN(len(parts)), rnd.IntN(len(parts)))
+			parts[s] = append(parts[s], p)
+			all = append(all, p)
+		}
+		slices.SortFunc(all, comparePoints)
+		its := make([]key.Iterator, len(parts))
+		for i, p := range parts {
+			slices.SortFunc(p, comparePoints)
+			its[i] = newIter(p)
+		}
+		m, i := merge.New(its...), 0
+		for ok := m.First(); ok; ok = m.Next() {
+			if comparePoints(point{m.Key(), m.Trailer()}, all[i]) != 0 {
+				t.Fatalf("%q at %d", m.Key(), i)
+			}
+			i++
+		}
+		require.Len(t, all, i)
+		for ok := m.Last(); ok; ok = m.Prev() {
+			if i--; comparePoints(point{m.Key(), m.Trailer()}, all[i]) != 0 {
+				t.Fatalf("%q at %d", m.Key(), i)
+			}
+		}
+		require.Zero(t, i)
+	}
 }
 
 func TestMergeDeliversEqualKeysOfAllSources(t *testing.T) {

@@ -35,6 +35,9 @@ const (
 	// maxBlock bounds the length of a block before compression: the largest value, the
 	// largest key, and room for what surrounds them.
 	maxBlock = 1<<30 + 1<<20 + 1<<12
+	// maxSection bounds the length of a section, so that its length is an int anywhere.
+	maxSection = 1<<31 - 1<<12
+
 	maxKey   = 1 << 20
 	maxValue = 1<<30 + 8 // with the expiry before it
 )

@@ -194,8 +194,11 @@ func (x *index) check(data uint64) (detail string) {
 			return "index: separators out of bounds"
 		}
 		end = x.ends[i]
-		if x.offsets[i+1] < x.offsets[i] || x.offsets[i+1]-x.offsets[i] <= blockTrailer+blockTail {
+		if x.offsets[i+1] < x.offsets[i] || x.offsets[i+1]-x.offsets[i] <= blockTrailer {
 			return "index: blocks out of order"
+		}
+		if x.offsets[i+1]-x.offsets[i] > maxBlock+blockTrailer {
+			return "index: impossible length of a block"
 		}
 		if x.prefixes[i] != key.Prefix(x.suffix(i)) {
 			return "index: prefix of another separator"

@@ -155,8 +155,8 @@ func (t *Reader) openSpans(f *footer) error {
 
 // readSection reads the block that fills the file from one offset to another.
 func (t *Reader) readSection(f *footer, from, to uint64) ([]byte, error) {
-	if to-from < blockTrailer {
-		return nil, damage(t.name, int64(from), "section too short")
+	if to-from < blockTrailer || to-from > maxSection {
+		return nil, damage(t.name, int64(from), "impossible section of %d bytes", to-from)
 	}
 	p := alignedBytes(to - from)
 	if err := t.readAt(p, int64(from)); err != nil {

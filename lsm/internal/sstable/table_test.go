@@ -304,7 +304,7 @@ func TestLargeEntries(t *testing.T) {
 	for i := 0; i < len(noise); i += 8 {
 		binary.LittleEndian.PutUint64(noise[i:], rnd.Uint64())
 	}
-	zeros := make([]byte, 100<<20)
+	zeros := make([]byte, 8<<20)
 	for _, c := range []sstable.Compression{sstable.None, sstable.Snappy, sstable.Zstd} {
 		pts := []point{
 			{k: bytes.Repeat([]byte("k"), 1<<20), v: noise, t: key.Pack(3, key.Set)},
@@ -449,6 +449,65 @@ func TestReadersShareACache(t *testing.T) {
 	}
 	require.Zero(t, c.Stats().Bytes)
 	require.Zero(t, c.Stats().Blocks)
+}
+
+// TestCacheGoesOnAfterAClose closes tables while the cache is in the middle of evicting.
+func TestCacheGoesOnAfterAClose(t *testing.T) {
+	var pts []point
+	for i := range 400 {
+		pts = append(pts, point{k: fmt.Appendf(nil, "%06d", i), v: make([]byte, 500), t: key.Pack(uint64(i), key.Set)})
+	}
+	b, _ := build(t, sstable.WriterOptions{BlockSize: 600}, pts, nil)
+	c := sstable.NewCache(20 << 10)
+	rnd := rand.New(rand.NewPCG(4, 4))
+	var rs []*sstable.Reader
+	for range 300 {
+		for len(rs) < 4 {
+			rs = append(rs, open(t, b, 0, c))
+		}
+		for range 1 + rnd.IntN(30) {
+			p := pts[rnd.IntN(20)]
+			_, _, found, err := rs[rnd.IntN(len(rs))].Find(p.k, bloom.Hash(p.k), key.MaxSeq)
+			require.True(t, found)
+			require.NoError(t, err)
+		}
+		s := c.Stats()
+		require.LessOrEqual(t, s.Bytes, s.Capacity)
+		require.GreaterOrEqual(t, s.Bytes, 600*s.Blocks)
+		gone := rnd.IntN(len(rs))
+		rs[gone].Close()
+		rs = slices.Delete(rs, gone, gone+1)
+	}
+	for _, r := range rs {
+		r.Close()
+	}
+	require.Zero(t, c.Stats().Bytes)
+	require.Zero(t, c.Stats().Blocks)
+}
+
+// TestStepsBackInBlocksAlike has blocks that differ in nothing but what is in them.
+func TestStepsBackInBlocksAlike(t *testing.T) {
+	var pts []point
+	for i := range 640 {
+		k := fmt.Appendf(nil, "%06d", i)
+		pts = append(pts, point{k: k, v: k, t: key.Pack(uint64(i), key.Set)})
+	}
+	b, _ := build(t, sstable.WriterOptions{BlockSize: 600, RestartInterval: 16}, pts, nil)
+	r := open(t, b, 0, sstable.NewCache(1<<20))
+	require.Greater(t, r.Blocks(), 10)
+	for _, fill := range []bool{true, false} {
+		it := r.Iter(fill)
+		for i := 20; i < 620; i++ {
+			for _, at := range []int{i, (i*7 + 33) % 600, (i + 17) % 640} {
+				ok := it.SeekGE(pts[at].k, key.MaxTrailer)
+				for back := at - 1; back >= max(at-3, 0); back-- {
+					if ok = ok && it.Prev(); !ok || !bytes.Equal(pts[back].k, it.Key()) || !bytes.Equal(pts[back].v, it.Value()) {
+						t.Fatalf("%v: %s where %s should be", ok, it.Key(), pts[back].k)
+					}
+				}
+			}
+		}
+	}
 }
 
 func TestCachedReadsDoNotAllocate(t *testing.T) {

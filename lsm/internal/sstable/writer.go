@@ -222,6 +222,15 @@ func (w *Writer) writeBlock(payload []byte, kind Compression) error {
 	return nil
 }
 
+// writeSection writes one of the sections behind the data blocks.
+func (w *Writer) writeSection(b []byte) error {
+	if len(b) > maxSection-blockTrailer {
+		w.err = fmt.Errorf("%w: section of %d bytes", ErrTooLarge, len(b))
+		return w.err
+	}
+	return w.writeBlock(b, None)
+}
+
 func (w *Writer) flushOut() error {
 	if _, err := w.w.Write(w.out); err != nil {
 		w.err = err
@@ -262,14 +271,14 @@ func (w *Writer) Finish() (Meta, error) {
 	}
 	w.bounds()
 	f := footer{file: w.o.FileNum, index: w.offset}
-	if err := w.writeBlock(w.index.append(w.raw[:0], w.offset), None); err != nil {
+	if err := w.writeSection(w.index.append(w.raw[:0], w.offset)); err != nil {
 		return Meta{}, err
 	}
 	f.filter = w.offset
 	if w.o.BitsPerKey > 0 {
 		b, err := w.filter.Blocked(w.o.BitsPerKey).AppendBinary(w.raw[:0])
 		if err == nil {
-			err = w.writeBlock(b, None)
+			err = w.writeSection(b)
 		}
 		if err != nil {
 			w.err = err
@@ -278,12 +287,12 @@ func (w *Writer) Finish() (Meta, error) {
 	}
 	f.spans = w.offset
 	if len(w.spans) > 0 {
-		if err := w.writeBlock(w.spans, None); err != nil {
+		if err := w.writeSection(w.spans); err != nil {
 			return Meta{}, err
 		}
 	}
 	f.properties = w.offset
-	if err := w.writeBlock(w.meta.append(w.raw[:0]), None); err != nil {
+	if err := w.writeSection(w.meta.append(w.raw[:0])); err != nil {
 		return Meta{}, err
 	}
 	f.end = w.offset
