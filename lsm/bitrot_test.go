@@ -36,7 +36,7 @@ func (r *run) frozen(disk *lsmtest.FS) lsm.Options {
 	o := r.options(disk)
 	now := r.now.Load()
 	o.Now = func() time.Time { return time.UnixMilli(now) }
-	o.MemtableSize, o.L0Tables, o.LevelBase, o.CacheSize = 1<<20, 1000, 1<<30, -1
+	o.MemtableSize, o.L0Tables, o.LevelBase, o.CacheSize = 64<<10, 1000, 1<<30, -1
 	return o
 }
 
@@ -45,7 +45,7 @@ func (r *run) frozen(disk *lsmtest.FS) lsm.Options {
 // and a place in it: never a wrong answer, a panic or a hang. In tables no flip may pass
 // Verify.
 func TestBitRot(t *testing.T) {
-	const flips = 1500 // for each database
+	const flips = 1000 // for each database
 	for i, f := range flavours {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()

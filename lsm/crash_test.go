@@ -70,8 +70,8 @@ func TestPowerCutAtEveryOperation(t *testing.T) {
 			r.durable.Store(r.issued.Load())
 			cut(r.disk, lsmtest.Op{N: r.disk.Ops()}, lsmtest.Loss{}, r.issued.Load())
 			t.Logf("%d power cuts in %d operations, %d flushes, %d compactions", cuts.Load(), r.disk.Ops(), r.flushes, r.compactions)
-			require.Greater(t, r.flushes, int64(2), "the script does too little")
-			require.Greater(t, r.compactions, int64(1), "the script does too little")
+			require.Greater(t, r.flushes+r.opened, int64(4), "the script does too little")
+			require.Positive(t, r.compactions, "the script does too little")
 		})
 	}
 }

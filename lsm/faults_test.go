@@ -36,7 +36,7 @@ var faultModes = []struct {
 // new Open, everything works.
 func TestErrorAtEveryOperation(t *testing.T) {
 	for i, f := range flavours {
-		f.writes, f.value, f.windows = 14, 4*f.value, false
+		f.writes, f.value, f.windows = 14, 3400/(1+f.batch), false // some three memtables
 		f.flushes, f.compacts, f.reopens, f.syncs = 2*f.flushes, 2*f.compacts, 2*f.reopens, 2*f.syncs
 		s := f.draw(uint64(i) + 10)
 		for _, mode := range faultModes {
@@ -158,26 +158,37 @@ func (r *run) recover(cause error) error {
 	} else if err := r.db.Resume(context.Background()); err != nil {
 		return fmt.Errorf("Resume after %w: %w", cause, err)
 	}
-	if err := r.db.Err(); err != nil {
+	if err := r.again(r.db.Err); err != nil {
 		return fmt.Errorf("Err after Resume: %w", err)
 	}
 	at, err := r.which(least, most)
 	if err != nil {
 		return fmt.Errorf("after Resume from %w: %w", cause, err)
 	}
-	if at < most { // the failed writes did not happen: do them again
-		for n := at; n < most; n++ {
-			if err := r.write(r.s.steps[r.step(n+1)]); err != nil {
-				return fmt.Errorf("write %d again: %w", n+1, err)
-			}
+	for n := at; n < most; n++ { // the failed writes did not happen: do them again
+		if err := r.again(func() error { return r.write(r.s.steps[r.step(n+1)]) }); err != nil {
+			return fmt.Errorf("write %d again: %w", n+1, err)
 		}
 	}
-	if err := r.db.Sync(); err != nil {
+	if err := r.again(r.db.Sync); err != nil {
 		return fmt.Errorf("Sync after Resume from %w: %w", cause, err)
 	}
 	r.durable.Store(most)
 	r.written.Store(most)
 	return nil
+}
+
+// again does something on a healed disk. A background job may still report that it met
+// the fault before.
+func (r *run) again(do func() error) error {
+	err := do()
+	if errors.Is(err, errInjected) {
+		if err := r.db.Resume(context.Background()); err != nil {
+			return err
+		}
+		err = do()
+	}
+	return err
 }
 
 // failAgain makes Resume, or Open, fail at each of its operations in turn, until one

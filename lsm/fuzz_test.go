@@ -10,7 +10,6 @@ import (
 
 	"github.com/ashlar-go/ashlar/lsm"
 	"github.com/ashlar-go/ashlar/lsm/internal/wal"
-	"github.com/ashlar-go/ashlar/lsm/lsmtest"
 )
 
 // FuzzOpen puts a file of any content in the place of one of a sound database. Open says
@@ -117,28 +116,4 @@ func FuzzForgedRecords(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
-}
-
-// TestOptionsOutOfRange: every bad option is refused, and nothing is left.
-func TestOptionsOutOfRange(t *testing.T) {
-	for i, o := range []lsm.Options{
-		{Durability: 9},
-		{Compression: 9},
-		{MemtableSize: -1},
-		{MemtableSize: 1 << 40},
-		{BlockSize: -1},
-		{TableSize: -1},
-		{L0Tables: -1},
-		{LevelBase: -1},
-		{Compactors: -1},
-		{BitsPerKey: 65},
-	} {
-		o.FS = lsmtest.NewFS()
-		if _, err := lsm.Open("db", o); !errors.Is(err, lsm.ErrOptions) {
-			t.Errorf("options %d: %v", i, err)
-		}
-		if left := o.FS.(*lsmtest.FS).Files(); len(left) > 0 {
-			t.Error(fmt.Sprint(left))
-		}
-	}
 }

@@ -19,7 +19,7 @@ import (
 // unflushed runs a script that stays in the log and stops as a killed process does.
 func unflushed(t testing.TB, writes int) *run {
 	f := flavours[4]
-	f.name, f.writes, f.value, f.memtable, f.windows = "log", writes, 50, 1<<20, false
+	f.name, f.writes, f.value, f.memtable, f.windows = "log", writes, 50, 64<<10, false
 	f.flushes, f.compacts, f.reopens = 0, 0, 0
 	r := newRun(f, f.draw(9))
 	require.NoError(t, r.open())
@@ -226,7 +226,7 @@ func TestOldestLogCut(t *testing.T) {
 	for n := 0; n < len(b); n += 1 + n/64 { // every byte at first, then ever fewer
 		cut := disk.Clone()
 		require.NoError(t, cut.Truncate(logs[0], int64(n)))
-		_, err := lsm.Open("db", lsm.Options{FS: cut})
+		_, err := lsm.Open("db", lsm.Options{FS: cut, MemtableSize: 4 << 10})
 		require.ErrorIs(t, err, lsm.ErrCorrupt, "cut at byte %d of %d: writes are missing and nobody noticed", n, len(b))
 	}
 }

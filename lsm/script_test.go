@@ -171,7 +171,7 @@ type run struct {
 	durable atomic.Int64 // writes that must survive a power cut
 	written atomic.Int64 // writes that must survive the process
 
-	flushes, compactions int64 // up to the last close
+	flushes, compactions, opened int64 // up to the last close
 
 	thorough bool // look at every operation of recoveries too
 }
@@ -191,6 +191,7 @@ func (r *run) options(disk *lsmtest.FS) lsm.Options {
 }
 
 func (r *run) open() (err error) {
+	r.opened++
 	r.db, err = lsm.Open("db", r.options(r.disk))
 	return err
 }
