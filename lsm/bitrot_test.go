@@ -45,7 +45,7 @@ func (r *run) frozen(disk *lsmtest.FS) lsm.Options {
 // and a place in it: never a wrong answer, a panic or a hang. In tables no flip may pass
 // Verify.
 func TestBitRot(t *testing.T) {
-	const flips = 1000 // for each database
+	const flips = 1000 / stride // for each database
 	for i, f := range flavours {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
@@ -63,7 +63,7 @@ func TestBitRot(t *testing.T) {
 				require.NoError(t, err)
 				bits := int64(len(b)) * 8
 				// Every bit of small files, an even spread over the others.
-				n := min(bits, max(flips*int64(len(b))/total, 250))
+				n := min(bits, max(flips*int64(len(b))/total, 250/stride))
 				for k := range n {
 					bit := k * bits / n
 					if n < bits {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/ashlar-go/ashlar/lsm"
@@ -105,15 +106,16 @@ func ExampleSnapshot() {
 }
 
 func ExampleTTL() {
-	now := time.Unix(0, 0)
-	db, err := lsm.Open("db", lsm.Options{FS: lsmtest.NewFS(), Now: func() time.Time { return now }})
+	var now atomic.Int64 // in seconds; compactions ask for the time too
+	clock := func() time.Time { return time.Unix(now.Load(), 0) }
+	db, err := lsm.Open("db", lsm.Options{FS: lsmtest.NewFS(), Now: clock})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer db.Close()
 	_ = db.Put([]byte("session"), []byte("42"), lsm.TTL(time.Hour), lsm.Written)
-	now = now.Add(time.Hour)
+	now.Add(3600)
 	_, err = db.Get([]byte("session"))
 	fmt.Println(err)
 	// Output: lsm: key not found

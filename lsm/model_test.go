@@ -69,6 +69,7 @@ func TestModel(t *testing.T) {
 	if testing.Short() {
 		ops /= 20
 	}
+	ops /= stride
 	seeds := make(chan uint64)
 	go func() {
 		defer close(seeds)

@@ -3,3 +3,6 @@
 package lsm_test
 
 const raceEnabled = false
+
+// stride is the step of tests that try everything.
+const stride = 1

@@ -114,7 +114,7 @@ var flavours = []flavour{
 	{name: "synced puts", writes: 60, keys: 40, value: 700, batch: 1, dels: 10, durs: onlySynced, memtable: 4 << 10, table: 2500, base: 6000, l0: 2, block: 500, windows: true},
 	{name: "mixed durability", writes: 90, keys: 60, value: 400, batch: 2, dels: 15, syncs: 5, flushes: 2, durs: allKinds, memtable: 5 << 10, table: 2000, base: 8000, l0: 3, block: 400},
 	{name: "batches and ranges", writes: 40, keys: 60, value: 200, batch: 12, spans: 8, dels: 10, flushes: 4, compacts: 2, durs: allKinds, memtable: 4 << 10, table: 2000, base: 6000, l0: 2, block: 300, compression: lsm.Zstd},
-	{name: "reopening", writes: 50, keys: 30, value: 400, batch: 2, spans: 3, dels: 15, ttls: 10, reopens: 10, flushes: 3, durs: allKinds, memtable: 4 << 10, table: 2000, base: 4000, l0: 1, block: 1, windows: true},
+	{name: "reopening", writes: 50, keys: 30, value: 400, batch: 2, spans: 3, dels: 15, ttls: 10, reopens: 10, flushes: 3, compacts: 4, durs: allKinds, memtable: 4 << 10, table: 2000, base: 4000, l0: 1, block: 1, windows: true},
 	{name: "expiry", writes: 60, keys: 25, value: 300, batch: 3, spans: 4, dels: 5, ttls: 40, flushes: 6, compacts: 6, reopens: 3, durs: onlySynced, memtable: 4 << 10, table: 1500, base: 4000, l0: 2, block: 100, compression: lsm.NoCompression},
 }
 
