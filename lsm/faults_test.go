@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -300,6 +301,54 @@ func TestFullDisk(t *testing.T) {
 		require.NoError(t, err, "limit %d", limit)
 	}
 	require.Greater(t, fulls, 50)
+}
+
+// TestNothingFollowsAFailedEdit: while a flush is on its way the manifest fails under a
+// compaction. What the flush would append then stood behind a hole, so it may not.
+func TestNothingFollowsAFailedEdit(t *testing.T) {
+	for _, x := range []lsmtest.Fault{
+		{Kinds: []lsmtest.Kind{lsmtest.OpSync}, Match: "MANIFEST-*", Times: 1},
+		{Kinds: []lsmtest.Kind{lsmtest.OpWrite}, Match: "MANIFEST-*", Times: 1},
+		{Kinds: []lsmtest.Kind{lsmtest.OpWrite}, Match: "MANIFEST-*", Times: 1, Partial: 0.5},
+		{Kinds: []lsmtest.Kind{lsmtest.OpWrite}, Match: "MANIFEST-*", Times: 1, Partial: 1},
+	} {
+		disk := lsmtest.NewFS()
+		o := lsm.Options{FS: disk, MemtableSize: 4 << 10, L0Tables: 100}
+		db, err := lsm.Open("db", o)
+		require.NoError(t, err)
+		require.NoError(t, db.Put([]byte("a"), nil))
+		require.NoError(t, db.Flush(t.Context()))
+		require.NoError(t, db.Put([]byte("b"), nil))
+
+		reached, gate := make(chan struct{}), make(chan struct{})
+		var tables atomic.Int64
+		disk.Before(func(o lsmtest.Op) {
+			if o.Kind == lsmtest.OpCreate && path.Ext(o.Name) == ".sst" && tables.Add(1) == 1 {
+				close(reached)
+				<-gate
+			}
+		})
+		flushed := make(chan error)
+		go func() { flushed <- db.Flush(context.Background()) }()
+		<-reached
+		x.Err = errInjected
+		disk.Inject(x)
+		require.ErrorIs(t, db.Compact(t.Context(), lsm.Range{}), errInjected)
+		close(gate)
+		require.ErrorIs(t, <-flushed, errInjected)
+		_ = db.Close()
+
+		for _, l := range losses(7) {
+			o.FS = disk.CrashClone(l)
+			db, err := lsm.Open("db", o)
+			require.NoError(t, err, "%+v, %v", x, l)
+			for _, k := range []string{"a", "b"} {
+				_, err := db.Get([]byte(k))
+				require.NoError(t, err, "%s after %+v, %v", k, x, l)
+			}
+			require.NoError(t, db.Close())
+		}
+	}
 }
 
 // TestFailedOpenLeavesNothing opens again and again with an operation that fails.
