@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/ashlar-go/ashlar/lsm"
@@ -105,15 +106,15 @@ func ExampleSnapshot() {
 }
 
 func ExampleTTL() {
-	now := time.Unix(0, 0)
-	db, err := lsm.Open("db", lsm.Options{FS: lsmtest.NewFS(), Now: func() time.Time { return now }})
+	var now atomic.Int64 // the database asks for the time from several goroutines
+	db, err := lsm.Open("db", lsm.Options{FS: lsmtest.NewFS(), Now: func() time.Time { return time.UnixMilli(now.Load()) }})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer db.Close()
 	_ = db.Put([]byte("session"), []byte("42"), lsm.TTL(time.Hour), lsm.Written)
-	now = now.Add(time.Hour)
+	now.Add(time.Hour.Milliseconds())
 	_, err = db.Get([]byte("session"))
 	fmt.Println(err)
 	// Output: lsm: key not found
