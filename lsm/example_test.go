@@ -106,16 +106,15 @@ func ExampleSnapshot() {
 }
 
 func ExampleTTL() {
-	var now atomic.Int64 // in seconds; compactions ask for the time too
-	clock := func() time.Time { return time.Unix(now.Load(), 0) }
-	db, err := lsm.Open("db", lsm.Options{FS: lsmtest.NewFS(), Now: clock})
+	var now atomic.Int64 // the database asks for the time from several goroutines
+	db, err := lsm.Open("db", lsm.Options{FS: lsmtest.NewFS(), Now: func() time.Time { return time.UnixMilli(now.Load()) }})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer db.Close()
 	_ = db.Put([]byte("session"), []byte("42"), lsm.TTL(time.Hour), lsm.Written)
-	now.Add(3600)
+	now.Add(time.Hour.Milliseconds())
 	_, err = db.Get([]byte("session"))
 	fmt.Println(err)
 	// Output: lsm: key not found

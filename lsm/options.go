@@ -42,7 +42,7 @@ type Options struct {
 	LevelBase    int64            // of level 1; each further level holds ten times as much (64 MiB)
 	Compactors   int              // compactions that may run at the same time (1)
 	FS           FS               // where files live (the operating system)
-	Now          func() time.Time // clock for times to live, safe for concurrent use (time.Now)
+	Now          func() time.Time // clock for times to live (time.Now); called from several goroutines
 	Logger       *slog.Logger     // nil: silent
 	Hooks        Hooks            // nil funcs are not called
 }
