@@ -14,17 +14,18 @@ type Kind uint8
 
 // The kinds. A reply has the kind of its request and Reply set.
 const (
-	Read      Kind = iota + 1 // the object of a key
+	Ping      Kind = iota + 1 // a stamp; the reply brings one back
+	Read                      // the object of a key, or its digest
 	Merge                     // join an object into a key's; never a blind write
 	Forward                   // coordinate this client's write: the receiver owns the key
-	Exchange                  // one frame of a comparison of a partition
+	Exchange                  // one frame of a comparison of a partition; answered by frames
 	Page                      // keys and objects for a scan
-	Vote                      // do you hold exactly this tombstone, and no hint for the key?
-	Drop                      // forget this tombstone
+	Vote                      // have you long held exactly these tombstones, and no hint?
+	Drop                      // forget these tombstones
 	StoreHint                 // hold this object for a node that is down
 )
 
-var kinds = [...]string{"?", "read", "merge", "forward", "exchange", "page", "vote", "drop", "hint"}
+var kinds = [...]string{"?", "ping", "read", "merge", "forward", "exchange", "page", "vote", "drop", "hint"}
 
 // String names the kind.
 func (k Kind) String() string {
@@ -49,11 +50,23 @@ const (
 	BadContext
 	Failed  // a condition does not hold
 	TooMany // siblings
-	Stale   // the message is older than messages may be
+	Stale   // the message is older than messages may be, or meant for an earlier tenure
 	Malformed
+	Rebuilding  // the replica may have lost what it held, and is not level yet
+	Undelivered // no answer: the message surely did not arrive; never sent
+	Gone        // no answer: the peer went down; never sent
 )
 
-var codes = [...]string{"ok", "wrong epoch", "not an owner", "damaged", "no space", "unavailable", "unknown", "bad context", "condition failed", "too many siblings", "stale", "malformed"}
+// undone tells that a request was surely not carried out.
+func (c Code) undone() bool {
+	switch c {
+	case WrongEpoch, NotOwner, Damaged, NoSpace, Stale, Malformed, Rebuilding, Undelivered:
+		return true
+	}
+	return false
+}
+
+var codes = [...]string{"ok", "wrong epoch", "not an owner", "damaged", "no space", "unavailable", "unknown", "bad context", "condition failed", "too many siblings", "stale", "malformed", "rebuilding", "undelivered", "gone"}
 
 // String names the code.
 func (c Code) String() string {
@@ -70,7 +83,10 @@ type Message struct {
 	Code      Code
 	ID        uint64 // of the sender's request; a reply repeats it
 	Epoch     uint64 // of the sender's partition table
-	Issued    int64  // Unix milliseconds: messages live for Options.Lifetime
+	Tenure    uint64 // of the sender
+	Stamp     uint64 // the sender's monotonic clock; see links.go
+	ToTenure  uint64 // of the receiver, as far as the sender knows
+	Echo      uint64 // the newest stamp that the sender has from the receiver
 	Partition int
 	Key       []byte
 	Object    []byte // encoded
@@ -82,9 +98,21 @@ type Message struct {
 
 // String is for traces.
 func (m *Message) String() string {
-	s := fmt.Sprintf("%v#%d p%d %q", m.Kind, m.ID, m.Partition, m.Key)
+	s := fmt.Sprintf("%v #%d", m.Kind, m.ID)
+	if m.Kind != Ping && m.Kind != Page {
+		s += fmt.Sprintf(" p%d", m.Partition)
+	}
+	if len(m.Key) > 0 {
+		s += fmt.Sprintf(" %q", m.Key)
+	}
+	if m.Target != "" {
+		s += " for " + m.Target
+	}
+	if len(m.Object)+len(m.Frame) > 0 {
+		s += fmt.Sprintf(" %d B", len(m.Object)+len(m.Frame))
+	}
 	if m.Reply {
-		return "re:" + s + " " + m.Code.String()
+		return "re " + s + ": " + m.Code.String()
 	}
 	return s
 }
@@ -98,7 +126,7 @@ func (m *Message) Append(b []byte) []byte {
 		flags = 1
 	}
 	b = append(b, wireVersion, byte(m.Kind), flags, byte(m.Code))
-	for _, n := range []uint64{m.ID, m.Epoch, uint64(m.Issued), uint64(m.Partition), m.Digest, uint64(m.Counts[0]), uint64(m.Counts[1])} {
+	for _, n := range []uint64{m.ID, m.Epoch, m.Tenure, m.Stamp, m.ToTenure, m.Echo, uint64(m.Partition), m.Digest, uint64(m.Counts[0]), uint64(m.Counts[1])} {
 		b = binary.AppendUvarint(b, n)
 	}
 	for _, s := range [][]byte{m.Key, m.Object, m.Frame, []byte(m.Target)} {
@@ -115,18 +143,18 @@ func ParseMessage(b []byte) (*Message, error) {
 	}
 	m := &Message{Kind: Kind(b[1]), Reply: b[2] == 1, Code: Code(b[3])}
 	b = b[4:]
-	var issued, part, c0, c1 uint64
-	for _, p := range []*uint64{&m.ID, &m.Epoch, &issued, &part, &m.Digest, &c0, &c1} {
+	var part, c0, c1 uint64
+	for _, p := range []*uint64{&m.ID, &m.Epoch, &m.Tenure, &m.Stamp, &m.ToTenure, &m.Echo, &part, &m.Digest, &c0, &c1} {
 		v, n := binary.Uvarint(b)
 		if n <= 0 {
 			return nil, fmt.Errorf("%w: message", ErrMalformed)
 		}
 		*p, b = v, b[n:]
 	}
-	if part >= 1<<20 || c0 >= 1<<10 || c1 >= 1<<10 || issued > 1<<62 {
+	if part >= 1<<20 || c0 >= 1<<10 || c1 >= 1<<10 {
 		return nil, fmt.Errorf("%w: number out of range", ErrMalformed)
 	}
-	m.Issued, m.Partition, m.Counts = int64(issued), int(part), [2]int{int(c0), int(c1)}
+	m.Partition, m.Counts = int(part), [2]int{int(c0), int(c1)}
 	var target []byte
 	for _, p := range []*[]byte{&m.Key, &m.Object, &m.Frame, &target} {
 		n, size := binary.Uvarint(b)
