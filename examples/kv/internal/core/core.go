@@ -83,7 +83,7 @@ type Options struct {
 	Exchange   int64 // between two comparisons of the same partition with the same peer (5 s)
 	Sessions   int   // comparisons that run at once (4)
 	HintBytes  int64 // that wait for one target; more is left to the comparison (64 MiB)
-	Retention  int64 // of a tombstone that all agree on, at least 2 × Lifetime + MaxTimeout (1 h)
+	Retention  int64 // of a tombstone that all agree on, at least 1.1 × (2 × Lifetime + MaxTimeout) (1 h)
 	Siblings   int   // values of one key (100)
 	ObjectSize int   // bytes of all siblings of one key (48 MiB)
 
@@ -122,7 +122,7 @@ func (o *Options) validate() error {
 		}
 	}
 	o.Timeout = min(o.Timeout, o.MaxTimeout)
-	o.Retention = max(o.Retention, 2*o.Lifetime+o.MaxTimeout)
+	o.Retention = max(o.Retention, (2*o.Lifetime+o.MaxTimeout)*11/10) // a tenth for clocks that differ
 	if o.Sessions <= 0 {
 		o.Sessions = 4
 	}
@@ -231,9 +231,9 @@ type Node struct {
 	expiry  expiryHeap
 	lastOp  uint64
 	peers   map[string]*peer
-	gen     uint64          // how often this directory was started
+	gen     uint64          // number of this start of the directory; see links.go
 	fresh   bool            // it may have lost what it once held; see links.go
-	named   map[string]bool // peers that confirmed gen
+	named   map[string]bool // peers that have gen on disk as ours
 	fences  fences
 	hints   map[string]*hintQueue
 	repair  repairer
