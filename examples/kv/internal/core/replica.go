@@ -130,10 +130,9 @@ func (n *Node) keep(part *partition, key, was []byte, before, after *Object, als
 	delete(part.tombs, string(key))
 	if after.Tombstone() {
 		part.tombs[string(key)] = never
-		digest := Digest(enc)
 		n.whenDurable(token, func() {
-			// Its age counts from here, if it is still the same.
-			if _, now, err := n.stored(part, key); err == nil && Digest(now) == digest {
+			// Its age counts from here, if nothing was written since.
+			if part.tombs[string(key)] == never && n.fences.dirty[string(k)] == 0 {
 				part.tombs[string(key)] = n.now.Mono
 			}
 		})

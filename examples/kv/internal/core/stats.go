@@ -27,6 +27,7 @@ type Stats struct {
 	Tombstones        int64
 	Partitions        int64 // owned
 	Ready             int64 // of those, that may be read
+	Rebuilding        int64 // of those, that are not level with their other owners since the disk was lost
 	Hints, HintBytes  int64 // waiting here
 	HintsFor          map[string]int64
 	Ops, Sessions     int
@@ -50,6 +51,9 @@ func (n *Node) Stats() Stats {
 			if part.ready {
 				s.Ready++
 			}
+			if n.fresh {
+				s.Rebuilding++
+			}
 		}
 	}
 	for id, q := range n.hints {
@@ -65,7 +69,7 @@ func (n *Node) Stats() Stats {
 			s.UpPeers++
 		}
 	}
-	s.Ops, s.Sessions, s.Actor, s.Start = len(n.ops), n.repair.sessions, n.actor.String(), n.gen
+	s.Ops, s.Sessions, s.Actor, s.Start = len(n.ops)-len(n.repair.inbound), n.repair.sessions, n.actor.String(), n.gen
 	return s
 }
 
@@ -79,4 +83,39 @@ func (n *Node) Roots() map[int]merkle.Sum {
 		}
 	}
 	return roots
+}
+
+// Add adds the counts of another node.
+func (s *Stats) Add(o Stats) {
+	for _, p := range [][2]*int64{
+		{&s.Reads, &o.Reads},
+		{&s.Writes, &o.Writes},
+		{&s.Failed, &o.Failed},
+		{&s.Refused, &o.Refused},
+		{&s.Refusals, &o.Refusals},
+		{&s.Merged, &o.Merged},
+		{&s.ReadRepairs, &o.ReadRepairs},
+		{&s.Hinted, &o.Hinted},
+		{&s.HintsRefused, &o.HintsRefused},
+		{&s.HintsDelivered, &o.HintsDelivered},
+		{&s.Comparisons, &o.Comparisons},
+		{&s.Differences, &o.Differences},
+		{&s.Repaired, &o.Repaired},
+		{&s.RepairSent, &o.RepairSent},
+		{&s.RepairReceived, &o.RepairReceived},
+		{&s.Collected, &o.Collected},
+		{&s.Drifts, &o.Drifts},
+		{&s.Restored, &o.Restored},
+		{&s.Damaged, &o.Damaged},
+		{&s.Keys, &o.Keys},
+		{&s.Bytes, &o.Bytes},
+		{&s.Tombstones, &o.Tombstones},
+		{&s.Partitions, &o.Partitions},
+		{&s.Ready, &o.Ready},
+		{&s.Rebuilding, &o.Rebuilding},
+		{&s.Hints, &o.Hints},
+		{&s.HintBytes, &o.HintBytes},
+	} {
+		*p[0] += *p[1]
+	}
 }
