@@ -175,7 +175,7 @@ func (n *Node) coordinate(part *partition, key []byte, o *order, then func(outco
 		return
 	}
 	deadline := n.now.Mono + o.life
-	n.read(part, key, min(o.r, max(up, 1)), o.life, func(obj Object, _ int, c Code) {
+	n.read(part, key, min(o.r, max(up, 1)), false, o.life, func(obj Object, _ int, c Code) {
 		switch {
 		case c == OK && up < o.r && !o.sloppy:
 			c = Unavailable

@@ -75,8 +75,11 @@ func (c *client) next() {
 	switch x := s.w.Rand.IntN(20); {
 	case x == 0:
 		c.scan(again)
-	case x < 8:
+	case x < 5:
 		c.read(key, again)
+	case x < 8:
+		// Again at once, hardly from the same node: time must not go back between.
+		c.read(key, func() { c.read(key, again) })
 	default:
 		c.write(key, again)
 	}

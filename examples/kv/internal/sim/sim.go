@@ -21,9 +21,10 @@ const wallEpoch = 1_800_000_000_000
 
 // Options of a run.
 type Options struct {
-	Seed uint64
-	Load int64     // milliseconds under load and faults (20 s)
-	Log  io.Writer // what happens, line by line; nil: nowhere
+	Seed  uint64
+	Load  int64     // milliseconds under load and faults (20 s)
+	Quiet bool      // the network and the clocks are good
+	Log   io.Writer // what happens, line by line; nil: nowhere
 }
 
 // Result of a run.
@@ -66,8 +67,7 @@ func Run(o Options) *Result {
 	if o.Load == 0 {
 		o.Load = 20_000
 	}
-	s := &sim{o: o, w: simnet.New(o.Seed), procs: map[string]*process{}, hash: xxhash.New(), history: map[string][]*op{}}
-	s.net = simnet.NewNet(s.w)
+	s := newSim(o)
 	s.prepare()
 	s.load()
 	s.w.Run(s.w.Now() + o.Load)
@@ -75,6 +75,12 @@ func Run(o Options) *Result {
 	s.judge()
 	s.res.Trace = s.hash.Sum64()
 	return &s.res
+}
+
+func newSim(o Options) *sim {
+	s := &sim{o: o, w: simnet.New(o.Seed), procs: map[string]*process{}, hash: xxhash.New(), history: map[string][]*op{}}
+	s.net = simnet.NewNet(s.w)
+	return s
 }
 
 // prepare starts the nodes. Half of the seeds have a network that is bad all the time.
@@ -93,10 +99,10 @@ func (s *sim) prepare() {
 		Table: table, Secret: []byte("a secret of the cluster"),
 		Timeout: 1000, MaxTimeout: 2000, Linger: 200, Lifetime: 2000, Ping: 200, Exchange: 500, TreeLevels: 2,
 		Retention: 1, // the least that is safe
-		Siblings: 40,
+		Siblings:  40,
 	}
 	s.lossy = s.w.Chance(0.5)
-	if s.w.Chance(0.5) {
+	if s.w.Chance(0.5) && !s.o.Quiet {
 		s.net.Loss, s.net.Double = s.w.Rand.Float64()*0.05, s.w.Rand.Float64()*0.05
 		s.net.Slow, s.net.SlowFor = s.w.Rand.Float64()*0.1, 300
 		s.net.Stuck, s.net.StuckFor = s.w.Rand.Float64()*0.02, 15_000
