@@ -115,7 +115,7 @@ func FuzzMessage(f *testing.F) {
 		require.Equal(t, m.Append(nil), again.Append(nil))
 		// As from a peer that is well known, for a key of that partition.
 		n := alone(t)
-		m.Epoch, m.ToTenure, m.Echo = n.o.Table.Epoch(), n.tenure, uint64(n.now.Mono)
+		m.Epoch, m.ToTenure, m.Echo = n.epoch, n.tenure, uint64(n.now.Mono)
 		if len(m.Key) > 0 {
 			m.Partition = n.o.Table.PartitionOf(m.Key)
 		}

@@ -40,6 +40,8 @@ import (
 	"io"
 	"iter"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/ashlar-go/ashlar/examples/kv/internal/api"
 	"github.com/ashlar-go/ashlar/ring"
 	"github.com/ashlar-go/ashlar/vclock"
@@ -212,13 +214,20 @@ type Done struct {
 	Err     error
 }
 
-// Output is what a Step asks of its caller: *Send or *Done.
+// Note is something that an operator may want to know. Nothing depends on it.
+type Note struct {
+	Peer string // whom it is about; empty: this node
+	Text string
+}
+
+// Output is what a Step asks of its caller: *Send, *Done or *Note.
 type Output any
 
 // Node is one node's machine. It is not safe for concurrent use.
 type Node struct {
 	o       Options
 	now     Time
+	epoch   uint64 // of the table; see epochOf
 	tenure  uint64 // this run of the process, to peers
 	out     []Output
 	members []string // all, sorted
@@ -248,7 +257,7 @@ func New(o Options, now Time) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		o: o, now: now, ops: map[uint64]*op{}, peers: map[string]*peer{}, named: map[string]bool{},
+		o: o, now: now, epoch: epochOf(o.Table), ops: map[uint64]*op{}, peers: map[string]*peer{}, named: map[string]bool{},
 		hints: map[string]*hintQueue{}, forward: map[forwardID]int64{},
 	}
 	n.fences.dirty = map[string]uint64{}
@@ -321,6 +330,18 @@ func (n *Node) Step(now Time, e Event) []Output {
 
 func (n *Node) done(d Done) { n.out = append(n.out, &d) }
 
+func (n *Node) note(peer, format string, a ...any) {
+	n.out = append(n.out, &Note{Peer: peer, Text: fmt.Sprintf(format, a...)})
+}
+
+// epochOf is the table's epoch with a fingerprint of the table in the lower half: two
+// tables that differ under one epoch are a mistake in somebody's configuration, and must
+// not meet.
+func epochOf(t *ring.Table) uint64 {
+	b, _ := t.AppendBinary(nil) // the error is always nil
+	return t.Epoch()<<32 | xxhash.Sum64(b)&(1<<32-1)
+}
+
 func (n *Node) request(r Request) {
 	switch r.Action {
 	case Get:
@@ -352,7 +373,8 @@ func (n *Node) receive(from string, m *Message) {
 		n.answered(from, m)
 		return
 	}
-	if m.Epoch != n.o.Table.Epoch() {
+	if m.Epoch != n.epoch {
+		n.note(from, "has another partition table (epoch %d, ours %d) or other settings", m.Epoch>>32, n.epoch>>32)
 		n.refuse(from, m, WrongEpoch)
 		return
 	}

@@ -181,7 +181,7 @@ func TestStrangers(t *testing.T) {
 	key := []byte("k")
 	good := func() *Message {
 		return &Message{
-			Kind: Read, ID: 7, Epoch: n.o.Table.Epoch(), Tenure: 5, ToTenure: n.tenure, Echo: uint64(n.now.Mono),
+			Kind: Read, ID: 7, Epoch: n.epoch, Tenure: 5, ToTenure: n.tenure, Echo: uint64(n.now.Mono),
 			Partition: n.o.Table.PartitionOf(key), Key: key,
 		}
 	}

@@ -68,9 +68,11 @@ func (n *Node) watch(id string, p *peer) {
 	switch up := n.up(id); {
 	case p.up && !up:
 		p.up = false
+		n.note(id, "is out of reach")
 		n.gone(id)
 	case up && !p.up:
 		p.up = true
+		n.note(id, "is in reach")
 		n.wakeHints(id)
 		n.repair.wake(id)
 	}
@@ -82,7 +84,7 @@ func (n *Node) send(to string, m *Message) {
 	if p == nil {
 		return
 	}
-	m.Epoch = n.o.Table.Epoch()
+	m.Epoch = n.epoch
 	m.Tenure, m.Stamp = n.tenure, uint64(n.now.Mono)
 	if m.ToTenure == 0 || m.ToTenure == p.tenure && m.Echo < p.stamp {
 		m.ToTenure, m.Echo = p.tenure, p.stamp
@@ -172,6 +174,7 @@ func (n *Node) restored(gen uint64) {
 	n.gen, n.named = gen, map[string]bool{}
 	n.becomeFresh()
 	n.stats.Restored++
+	n.note("", "this directory is an old copy: peers have seen a newer start of it; comparing with the other owners")
 	n.writeGen(true)
 }
 
@@ -265,6 +268,7 @@ func (n *Node) settle() {
 	}
 	if n.fresh && all {
 		n.fresh = false
+		n.note("", "all partitions are level with their other owners")
 		if _, err := n.o.Store.Apply(Entry{metaKey("ready"), []byte{1}}); err != nil {
 			n.stats.Refusals++
 		}

@@ -106,6 +106,7 @@ func (n *Node) stored(part *partition, key []byte) (obj Object, enc []byte, err 
 func (n *Node) damaged(err error) {
 	n.stats.Damaged++
 	n.stats.Damage = err.Error()
+	n.note("", "cannot read what is stored: %v", err)
 	if n.now.Mono < n.stats.nextActor {
 		return
 	}
