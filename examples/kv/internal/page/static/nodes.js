@@ -91,14 +91,13 @@ class Card {
     reveal(this.field("error"), node.error);
 
     write(this.field("rate"), rate(node.rate));
-    write(this.field("keys"), count(node.keys));
-    write(this.field("space"), `${bytes(node.bytes)}, ${bytes(node.disk)}`);
-    write(this.field("latency"), node.rate > 0 ? `${digits(node.p50)}, ${digits(node.p99)} ms` : "–");
-    write(this.field("requests"), node.failed > 0 ? `${count(node.requests)}, ${count(node.failed)} failed` : count(node.requests));
+    write(this.field("keys"), `${count(node.keys)} · ${count(node.tombstones)}`);
+    write(this.field("space"), `${bytes(node.bytes)} · ${bytes(node.disk)}`);
+    write(this.field("latency"), node.rate > 0 ? `${digits(node.p50)} · ${digits(node.p99)} ms` : "–");
+    write(this.field("requests"), node.failed > 0 ? `${count(node.requests)} · ${count(node.failed)} failed` : count(node.requests));
     this.field("requests").classList.toggle("bad", node.failed > 0);
-    write(this.field("tombstones"), count(node.tombstones));
     write(this.field("hints"), hints(node));
-    write(this.field("traffic"), `${bytes(node.repairSent)}, ${bytes(node.repairReceived)}`);
+    write(this.field("traffic"), `${bytes(node.repairSent)} · ${bytes(node.repairReceived)}`);
     write(this.field("repaired"), `${count(node.repaired)} + ${count(node.readRepairs)} by reads`);
     this.drawPeers(node);
     write(this.field("where"), `http ${node.http || "–"}\nredis ${node.redis || "–"}\npeers ${node.addr || "–"}`);
@@ -154,7 +153,7 @@ function hints(node) {
   const waiting = Object.entries(node.hintsFor ?? {}).filter(([, n]) => n > 0);
   if (node.hints === 0 || waiting.length === 0) return count(node.hints);
   if (waiting.length === 1) return `${count(node.hints)} for ${waiting[0][0]}`;
-  return waiting.map(([id, n]) => `${count(n)} for ${id}`).join(", ");
+  return waiting.map(([id, n]) => `${count(n)} for ${id}`).join(" · ");
 }
 
 /** label names a button and says what pressing it would do, if anything. */
