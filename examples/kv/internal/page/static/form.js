@@ -12,7 +12,7 @@ export class Form {
     this.waiting = ""; // the request whose answer is looked for
     this.asked = 0;
     this.tab = Math.random().toString(36).slice(2); // other pages ask the same store
-    this.node = form.elements.namedItem("node");
+    this.coordinator = form.elements.namedItem("node");
     form.addEventListener("submit", (ev) => {
       ev.preventDefault();
       this.submit(ev.submitter);
@@ -26,7 +26,7 @@ export class Form {
 
   submit(button) {
     const name = button?.name === "put" ? "put" : "get";
-    const asked = { key: this.form.elements.namedItem("key").value, node: this.node.value };
+    const asked = { key: this.form.elements.namedItem("key").value, node: this.coordinator.value };
     if (name === "put") asked.value = this.form.elements.namedItem("value").value;
     return once(button ?? this.form.elements.namedItem("get"), () => this.ask(name, asked));
   }
@@ -53,9 +53,9 @@ export class Form {
     const key = names.join("\n");
     if (key === this.drawn) return;
     this.drawn = key;
-    const chosen = this.node.value;
-    this.node.replaceChildren(...nodes.map((node, i) => html("option", { value: node.id }, names[i])));
-    if (nodes.some((node) => node.id === chosen)) this.node.value = chosen;
+    const chosen = this.coordinator.value;
+    this.coordinator.replaceChildren(...nodes.map((node, i) => html("option", { value: node.id }, names[i])));
+    if (nodes.some((node) => node.id === chosen)) this.coordinator.value = chosen;
   }
 
   drawAnswer(event) {

@@ -113,13 +113,14 @@ class Card {
 
   /** drawPeers says whom the node sees up, in words and signs. */
   drawPeers(node) {
-    const peers = Object.entries(node.peers ?? {}).sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }));
-    const key = JSON.stringify([node.state, peers]);
+    const down = node.state === "down"; // then it sees nobody, whatever it saw last
+    const peers = Object.entries((!down && node.peers) || {}).sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }));
+    const key = JSON.stringify([down, peers]);
     if (key === this.peersDrawn) return;
     this.peersDrawn = key;
     const root = this.field("peers");
     if (peers.length === 0) {
-      root.replaceChildren(node.state === "down" ? "sees nobody" : "no peers");
+      root.replaceChildren(down ? "sees nobody" : "no peers");
       return;
     }
     root.replaceChildren(
@@ -148,12 +149,12 @@ class Card {
   }
 }
 
-/** hints writes how many writes wait here, and for whom. */
+/** hints writes how many writes wait here, and for whom most do. */
 function hints(node) {
-  const waiting = Object.entries(node.hintsFor ?? {}).filter(([, n]) => n > 0);
-  if (node.hints === 0 || waiting.length === 0) return count(node.hints);
-  if (waiting.length === 1) return `${count(node.hints)} for ${waiting[0][0]}`;
-  return waiting.map(([id, n]) => `${count(n)} for ${id}`).join(" · ");
+  const waiting = Object.entries(node.hintsFor ?? {}).filter(([, n]) => n > 0).sort(([, a], [, b]) => b - a);
+  if (waiting.length === 0) return count(node.hints);
+  const most = waiting.slice(0, 3).map(([id, n]) => `${count(n)} for ${id}`).join(" · ");
+  return waiting.length > 3 ? `${count(node.hints)}: ${most} …` : most;
 }
 
 /** label names a button and says what pressing it would do, if anything. */

@@ -9,7 +9,7 @@ import { colour } from "./nodes.js";
 const OUTER = 134;
 const INNER = 106;
 const GAUGE = 100; // radius of the marks for missing owners
-const STATIONS = 164; // radius on which the nodes stand
+const STATIONS = 170; // radius on which the nodes stand
 
 export class Ring {
   /** onOwners is called with the owners of the partition shown, first owner first; or with none. */
