@@ -188,6 +188,7 @@ func (n *Node) deliver(target string, q *hintQueue) {
 	for _, e := range batch {
 		_, key, _ := hintOf(e.Key)
 		part := n.parts[n.o.Table.PartitionOf(key)]
+		n.stats.HintSent += int64(len(key) + len(e.Value))
 		op := n.begin(n.o.Timeout)
 		op.on = func(_ string, m *Message) {
 			n.end(op)

@@ -4,9 +4,9 @@ import "github.com/ashlar-go/ashlar/merkle"
 
 // Stats counts what a node has done since it started, and shows what it holds.
 type Stats struct {
-	Reads          int64  `json:"reads"`    // client requests that this node took, and those that failed
-	Writes         int64  `json:"writes"`   // client requests that this node took, and those that failed
-	Failed         int64  `json:"failed"`   // client requests that this node took, and those that failed
+	Reads          int64  `json:"reads"` // client requests that this node took
+	Writes         int64  `json:"writes"`
+	Failed         int64  `json:"failed"`   // of both
 	Refused        int64  `json:"refused"`  // messages refused
 	Refusals       int64  `json:"refusals"` // writes that the disk refused
 	Merged         int64  `json:"merged"`   // merges that brought news
@@ -14,6 +14,7 @@ type Stats struct {
 	Hinted         int64  `json:"hinted"`       // hints stored
 	HintsRefused   int64  `json:"hintsRefused"` // for want of room: left to the comparison
 	HintsDelivered int64  `json:"hintsDelivered"`
+	HintSent       int64  `json:"hintSent"`    // bytes of hints delivered
 	Comparisons    int64  `json:"comparisons"` // begun here
 	Differences    int64  `json:"differences"`
 	Repaired       int64  `json:"repaired"`       // keys pushed to a peer after a comparison
@@ -25,14 +26,14 @@ type Stats struct {
 	Damaged        int64  `json:"damaged"`        // reads that failed
 	Damage         string `json:"damage"`
 
-	Keys       int64            `json:"keys"`  // live keys, and bytes of keys and objects, in partitions owned
-	Bytes      int64            `json:"bytes"` // live keys, and bytes of keys and objects, in partitions owned
+	Keys       int64            `json:"keys"`  // with a value, in partitions owned
+	Bytes      int64            `json:"bytes"` // of keys and objects, in partitions owned
 	Tombstones int64            `json:"tombstones"`
 	Partitions int64            `json:"partitions"` // owned
 	Ready      int64            `json:"ready"`      // of those, that may be read
 	Rebuilding int64            `json:"rebuilding"` // of those, that are not level with their other owners since the disk was lost
 	Hints      int64            `json:"hints"`      // waiting here
-	HintBytes  int64            `json:"hintBytes"`  // waiting here
+	HintBytes  int64            `json:"hintBytes"`
 	HintsFor   map[string]int64 `json:"hintsFor"`
 	Ops        int              `json:"ops"`
 	Sessions   int              `json:"sessions"`
@@ -121,6 +122,7 @@ func (s *Stats) Add(o Stats) {
 		{&s.Hinted, &o.Hinted},
 		{&s.HintsRefused, &o.HintsRefused},
 		{&s.HintsDelivered, &o.HintsDelivered},
+		{&s.HintSent, &o.HintSent},
 		{&s.Comparisons, &o.Comparisons},
 		{&s.Differences, &o.Differences},
 		{&s.Repaired, &o.Repaired},

@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/ashlar-go/ashlar/examples/kv/internal/core"
+	"github.com/ashlar-go/ashlar/examples/kv/internal/front"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/node"
 	"github.com/ashlar-go/ashlar/lsm"
 )
@@ -23,13 +25,15 @@ var ErrDown = errors.New("local: node is down")
 
 // Options of a cluster.
 type Options struct {
-	Name       string // ("local")
-	Dir        string // each node has a folder in it; required
-	Nodes      int    // (5)
-	Partitions int    // (64)
-	Replicas   int    // (3)
-	HTTP       int    // port of the first node's HTTP, the next for the next …; 0: whatever is free
-	Redis      int    // the same for Redis
+	Name       string       // ("local")
+	Dir        string       // each node has a folder in it; required
+	Nodes      int          // (5)
+	Partitions int          // (64)
+	Replicas   int          // (3)
+	HTTP       int          // port of the first node's HTTP, the next for the next …; 0: whatever is free
+	Redis      int          // the same for Redis
+	Page       http.Handler // a dashboard beside each node's HTTP; nil: none
+	Deaf       bool         // nodes open no ports for clients
 
 	Probe  time.Duration                    // of the failure detector (200 ms)
 	Event  func(node.Event)                 // see node.Options
@@ -44,8 +48,25 @@ type Cluster struct {
 	Config *node.Config
 
 	mu    sync.Mutex
-	nodes map[string]*node.Node // guarded by mu: those that run
-	cut   map[[2]string]bool    // guarded by mu
+	nodes map[string]*running // guarded by mu
+	cut   map[[2]string]bool  // guarded by mu
+}
+
+// running is a node with its ports.
+type running struct {
+	*node.Node
+	front *front.Front // nil: deaf
+}
+
+func (r *running) close() error {
+	var errs []error
+	if r.front != nil {
+		// At once, as a process that dies.
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		errs = append(errs, r.front.Close(ctx))
+	}
+	return errors.Join(append(errs, r.Node.Close())...)
 }
 
 // New plans a cluster; Start starts its nodes.
@@ -59,7 +80,7 @@ func New(o Options) (*Cluster, error) {
 	if o.Probe == 0 {
 		o.Probe = 200 * time.Millisecond
 	}
-	c := &Cluster{o: o, nodes: map[string]*node.Node{}, cut: map[[2]string]bool{}}
+	c := &Cluster{o: o, nodes: map[string]*running{}, cut: map[[2]string]bool{}}
 	c.Config = &node.Config{Cluster: o.Name, Partitions: o.Partitions, Replicas: o.Replicas}
 	ports, err := freePorts(4 * o.Nodes)
 	if err != nil {
@@ -110,7 +131,10 @@ func (c *Cluster) IDs() (ids []string) {
 func (c *Cluster) Node(id string) *node.Node {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.nodes[id]
+	if r := c.nodes[id]; r != nil {
+		return r.Node
+	}
+	return nil
 }
 
 // StartAll starts all nodes that do not run.
@@ -144,8 +168,29 @@ func (c *Cluster) Start(id string) error {
 	if err != nil {
 		return err
 	}
-	c.nodes[id] = n
+	r := &running{Node: n}
+	if !c.o.Deaf {
+		if r.front, err = c.serve(id, n); err != nil {
+			return errors.Join(err, n.Close())
+		}
+	}
+	c.nodes[id] = r
 	return nil
+}
+
+// serve opens a node's ports for clients.
+func (c *Cluster) serve(id string, n *node.Node) (*front.Front, error) {
+	m, _ := c.Config.Member(id)
+	h, err := net.Listen("tcp", m.HTTP)
+	if err != nil {
+		return nil, err
+	}
+	r, err := net.Listen("tcp", m.Redis)
+	if err != nil {
+		h.Close()
+		return nil, err
+	}
+	return front.Open(front.Options{Node: n, HTTP: h, Redis: r, Page: c.o.Page, Logger: c.o.Logger})
 }
 
 // Kill stops a node without a word to anybody.
@@ -157,7 +202,7 @@ func (c *Cluster) Kill(id string) error {
 	if n == nil {
 		return fmt.Errorf("%w: %s", ErrDown, id)
 	}
-	return n.Close()
+	return n.close()
 }
 
 func (c *Cluster) isCut(a, b string) bool {
