@@ -1,4 +1,5 @@
-// Package client speaks to the nodes of a store over HTTP: [Client] is an api.Store.
+// Package client speaks to the nodes of a store over HTTP: [Client] is an api.Store for
+// programs, [Main] runs the commands put, get, del, scan, load and status.
 //
 //	c, err := client.New(client.Options{Addrs: []string{"127.0.0.1:8001", "127.0.0.1:8002"}})
 //	if err != nil {

@@ -45,6 +45,19 @@ func fromWire(vs []value) []api.Value {
 	return out
 }
 
+func toWire(vs []api.Value) []value {
+	var out []value
+	for _, v := range vs {
+		x := value{Value: v.Data, Written: v.Written.UTC()}
+		if !v.Expires.IsZero() {
+			at := v.Expires.UTC()
+			x.Expires = &at
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
 // decodeRead reads the answer to a Get. Every server answers 404; only a node says in the
 // header which partition table it looked at.
 func decodeRead(resp *http.Response) (*api.Read, error) {
