@@ -71,7 +71,7 @@ func Knows(name string) bool {
 // Help writes a line for each command, for a program that has more of them.
 func Help(w io.Writer) {
 	for _, c := range all() {
-		fmt.Fprintf(w, "  %-18s %s\n", c.name+" "+c.args, c.summary)
+		fmt.Fprintf(w, "  %-20s %s\n", c.name+" "+c.args, c.summary)
 	}
 }
 
@@ -113,7 +113,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.Is(err, errUsage):
 		fmt.Fprintf(stderr, "kv %s: %s; see kv help %s\n", name, strings.TrimPrefix(err.Error(), errUsage.Error()+": "), name)
 	case !isTold(err):
-		fmt.Fprintf(stderr, "kv %s: %v\n", name, err)
+		fmt.Fprintf(stderr, "kv %s: %s\n", name, strings.TrimPrefix(err.Error(), "kv: "))
 	}
 	return exitCode(err)
 }

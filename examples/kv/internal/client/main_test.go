@@ -211,6 +211,8 @@ func TestExitCodes(t *testing.T) {
 		r := s.run("", args...)
 		require.GreaterOrEqual(t, r.code, 3, args[0])
 		require.Contains(t, r.err, want)
+		require.True(t, strings.HasPrefix(r.err, "kv "+args[0]+": "), r.err)
+		require.NotContains(t, r.err, ": kv: ")
 	}
 	r := s.with(io.LimitReader(zeros{}, api.MaxValue+1), "put", "k")
 	require.Equal(t, 3, r.code)
