@@ -173,8 +173,12 @@ func (p *plan) measure(ctx context.Context, binary, dir string, size int, log io
 		return errors.Join(ctx.Err(), c.dead())
 	}
 	values := newValues(rand.New(rand.NewPCG(p.seed, uint64(size))), size)
-	if err := note(p.fill(ctx, c.addrs, size, values)); err != nil {
+	all := p.fill(ctx, c.addrs, size, values)
+	if err := note(all); err != nil {
 		return nil, err
+	}
+	if all.failed > 0 {
+		return nil, fmt.Errorf("%d of %d first writes failed: %s", all.failed, p.keys, all.remarks())
 	}
 	for _, dist := range []struct {
 		name string
@@ -193,6 +197,7 @@ func (p *plan) measure(ctx context.Context, binary, dir string, size int, log io
 		}
 		rate := max(p.load*peak, 1)
 		users := newUsers(w, c.addrs, p.users, p.seed)
+		each(users, func(w worker, r *result) { r.one(w, time.Now()) }) // they connect before it counts
 		a := newArrivals(rand.New(rand.NewPCG(p.seed, 1)), rate)
 		r := row{size, w.name, "open", p.users, rate, openLoop(ctx, users, a, p.duration, precisely())}
 		closeUsers(users)
