@@ -325,6 +325,7 @@ func TestGoingOn(t *testing.T) {
 		{"too few replicas", 503, api.ErrUnavailable.Error(), true, false},
 		{"a 503 of somebody else", 503, "try later", true, false},
 		{"unknown", 504, api.ErrUnknown.Error(), true, false},
+		{"closing with the write on its way", 504, fmt.Sprintf("%v: %v", api.ErrUnknown, api.ErrClosed), true, false},
 		{"no space", 507, api.ErrNoSpace.Error(), true, false},
 		{"damaged", 500, api.ErrDamaged.Error(), true, false},
 		{"bad request", 400, api.ErrQuorum.Error(), false, false},
