@@ -247,6 +247,7 @@ type Node struct {
 	hints   map[string]*hintQueue
 	repair  repairer
 	forward map[forwardID]int64 // forwards taken, until when they are remembered
+	coming  map[uint64]int64    // digests of offers that were accepted, until when they are waited for
 	stats   Stats
 }
 
@@ -258,7 +259,7 @@ func New(o Options, now Time) (*Node, error) {
 	}
 	n := &Node{
 		o: o, now: now, epoch: epochOf(o.Table), ops: map[uint64]*op{}, peers: map[string]*peer{}, named: map[string]bool{},
-		hints: map[string]*hintQueue{}, forward: map[forwardID]int64{},
+		hints: map[string]*hintQueue{}, forward: map[forwardID]int64{}, coming: map[uint64]int64{},
 	}
 	n.fences.dirty = map[string]uint64{}
 	self := false

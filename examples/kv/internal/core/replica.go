@@ -196,8 +196,29 @@ func codeOf(err error) Code {
 	return Damaged
 }
 
+// offered answers whether an object with this digest is wanted.
+func (n *Node) offered(from string, m *Message, part *partition) {
+	_, enc, err := n.stored(part, m.Key)
+	switch {
+	case err != nil:
+		n.refuse(from, m, codeOf(err))
+	case Digest(enc) == m.Digest:
+		n.arrived(part, m.Key, from)
+		n.whenKeyDurable(objectKey(part.id, m.Key), func() { n.reply(from, m, Message{Digest: m.Digest}) })
+	case n.coming[m.Digest] > n.now.Mono:
+		n.reply(from, m, Message{Code: Coming})
+	default:
+		n.coming[m.Digest] = n.now.Mono + n.o.Timeout
+		n.reply(from, m, Message{Code: Wanted})
+	}
+}
+
 // mergeAt is a peer's: its write, its repair or its hint.
 func (n *Node) mergeAt(from string, m *Message, part *partition) {
+	if len(m.Object) == 0 && m.Digest != 0 {
+		n.offered(from, m, part)
+		return
+	}
 	in, err := DecodeObject(m.Object)
 	if err != nil || in.IsZero() {
 		n.refuse(from, m, Malformed)
@@ -208,6 +229,7 @@ func (n *Node) mergeAt(from string, m *Message, part *partition) {
 		n.refuse(from, m, codeOf(err))
 		return
 	}
+	delete(n.coming, digest)
 	if news {
 		n.stats.Merged++
 	}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"path/filepath"
 	"sync"
 	"time"
@@ -25,15 +24,14 @@ var ErrDown = errors.New("local: node is down")
 
 // Options of a cluster.
 type Options struct {
-	Name       string       // ("local")
-	Dir        string       // each node has a folder in it; required
-	Nodes      int          // (5)
-	Partitions int          // (64)
-	Replicas   int          // (3)
-	HTTP       int          // port of the first node's HTTP, the next for the next …; 0: whatever is free
-	Redis      int          // the same for Redis
-	Page       http.Handler // a dashboard beside each node's HTTP; nil: none
-	Deaf       bool         // nodes open no ports for clients
+	Name       string // ("local")
+	Dir        string // each node has a folder in it; required
+	Nodes      int    // (5)
+	Partitions int    // (64)
+	Replicas   int    // (3)
+	HTTP       int    // port of the first node's HTTP, the next for the next …; 0: whatever is free
+	Redis      int    // the same for Redis
+	Deaf       bool   // nodes open no ports for clients
 
 	Probe  time.Duration                    // of the failure detector (200 ms)
 	Event  func(node.Event)                 // see node.Options
@@ -190,7 +188,7 @@ func (c *Cluster) serve(id string, n *node.Node) (*front.Front, error) {
 		h.Close()
 		return nil, err
 	}
-	return front.Open(front.Options{Node: n, HTTP: h, Redis: r, Page: c.o.Page, Logger: c.o.Logger})
+	return front.Open(front.Options{Node: n, HTTP: h, Redis: r, Logger: c.o.Logger})
 }
 
 // Kill stops a node without a word to anybody.
@@ -327,3 +325,6 @@ func (c *Cluster) Close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// IsCutFrom tells whether two nodes cannot reach each other, both ways.
+func (c *Cluster) IsCutFrom(a, b string) bool { return c.isCut(a, b) && c.isCut(b, a) }

@@ -328,3 +328,6 @@ func (n *Node) Close() error {
 	})
 	return n.err
 }
+
+// Self is the node's place in its configuration.
+func (n *Node) Self() Member { return n.self }

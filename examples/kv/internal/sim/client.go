@@ -111,7 +111,7 @@ func (c *client) finish(o *op, d *core.Done) {
 		}
 	default:
 		c.s.res.Failed++
-		for _, sure := range []error{api.ErrCondition, api.ErrContext, api.ErrSiblings} {
+		for _, sure := range []error{api.ErrCondition, api.ErrContext, api.ErrSiblings, api.ErrUnavailable, api.ErrNoSpace, api.ErrDamaged} {
 			if errors.Is(d.Err, sure) {
 				o.outcome = refused
 			}
