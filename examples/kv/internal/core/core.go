@@ -64,6 +64,9 @@ type Store interface {
 	// are durable when a Durable event with this token, or a greater one, has come; token
 	// 0 says that they are, as far as this store goes. Tokens never fall.
 	Apply(writes ...Entry) (token uint64, err error)
+	// Writable returns why an Apply would fail now, or nil. It is asked before work that
+	// would be in vain.
+	Writable() error
 }
 
 // Entry is a key and its value; in Apply, no value deletes the key.
@@ -96,7 +99,7 @@ type Options struct {
 // ErrOptions is matched by what New says about its options.
 var ErrOptions = errors.New("kv: bad options")
 
-// ErrNoSpace is returned by Store.Apply when nothing was written for want of space.
+// ErrNoSpace is matched by errors of Store.Apply for want of space.
 var ErrNoSpace = errors.New("kv: no space")
 
 func (o *Options) validate() error {

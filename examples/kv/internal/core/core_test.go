@@ -48,6 +48,8 @@ func (s mapStore) Apply(writes ...Entry) (uint64, error) {
 	return 0, nil
 }
 
+func (s mapStore) Writable() error { return nil }
+
 func testOptions(t testing.TB, members ...string) Options {
 	nodes := make([]ring.Node, len(members))
 	for i, m := range members {
@@ -243,6 +245,8 @@ func (s *brokenStore) Apply(w ...Entry) (uint64, error) {
 	}
 	return s.mapStore.Apply(w...)
 }
+
+func (s *brokenStore) Writable() error { return s.err }
 
 // TestDiskFull: a write that the disk refuses is refused, changes nothing, and the next
 // succeeds when there is space.

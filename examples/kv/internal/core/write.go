@@ -165,6 +165,10 @@ func (n *Node) coordinate(part *partition, key []byte, o *order, then func(outco
 		then(outcome{code: Unavailable, primaries: 0})
 		return
 	}
+	if err := n.o.Store.Writable(); err != nil {
+		then(outcome{code: codeOf(err)})
+		return
+	}
 	ctx, ok := n.verify(key, o.token)
 	if !ok {
 		then(outcome{code: BadContext})

@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ashlar-go/ashlar/examples/kv/internal/api"
-	"github.com/ashlar-go/ashlar/examples/kv/internal/core"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/local"
 )
 
@@ -17,7 +16,7 @@ func start(t *testing.T, o local.Options) *local.Cluster {
 	t.Helper()
 	o.Dir = t.TempDir()
 	if o.Tune == nil {
-		o.Tune = func(_ string, c *core.Options) { c.Ping, c.Exchange, c.Linger = 100, 300, 200 }
+		o.Tune = quick
 	}
 	o.Probe = 100 * time.Millisecond
 	c, err := local.New(o)

@@ -78,12 +78,20 @@ func (s *store) Apply(writes ...core.Entry) (uint64, error) {
 	}
 	if err := s.db.Apply(&s.batch, lsm.Queued); err != nil {
 		s.kick() // the syncer brings the database back
-		if errors.Is(err, syscall.ENOSPC) {
-			return 0, fmt.Errorf("%w: %w", core.ErrNoSpace, err)
-		}
-		return 0, err
+		return 0, storeError(err)
 	}
 	return s.token.Add(1), nil
+}
+
+// Writable implements core.Store.
+func (s *store) Writable() error { return storeError(s.db.Err()) }
+
+// storeError says in core's words that a disk is full.
+func storeError(err error) error {
+	if errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("%w: %w", core.ErrNoSpace, err)
+	}
+	return err
 }
 
 // kick wakes the syncer.

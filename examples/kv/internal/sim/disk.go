@@ -94,6 +94,14 @@ func (d *disk) Apply(writes ...core.Entry) (uint64, error) {
 	return d.token, nil
 }
 
+// Writable implements core.Store. It notices late what Apply would.
+func (d *disk) Writable() error {
+	if d.full && d.token%2 == 0 {
+		return core.ErrNoSpace
+	}
+	return nil
+}
+
 func (d *disk) set(k string, v []byte) {
 	i, there := slices.BinarySearch(d.keys, k)
 	switch {
