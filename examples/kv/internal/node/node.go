@@ -68,7 +68,6 @@ type Node struct {
 	latency   latencies
 	started   time.Time
 	lastID    atomic.Uint64
-	inFlight  atomic.Int64
 
 	stop    chan struct{} // the loop is to end
 	stopped chan struct{} // it has

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var seedsFlag = flag.Int("seeds", 300, "how many seeds to run")
+var seedsFlag = flag.Int("seeds", 200, "how many seeds to run")
 
 // runSeeds runs seeds from first on, on all processors, and hands the results over in
 // order of their seeds, until told to stop.
