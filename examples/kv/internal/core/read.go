@@ -32,6 +32,7 @@ type reading struct {
 	asked    map[string]bool   // owners whose answer is still to come
 	full     int               // of those, asked for the object and not the digest
 	bad      Code              // the last answer that was none
+	hedged   bool              // a second owner was asked for the object since the first is slow
 	answered bool
 }
 
@@ -196,7 +197,9 @@ func (r *reading) look() {
 			if good >= r.need {
 				r.repair(id)
 			}
-		case r.full <= 0:
+		case r.full <= 0 || len(r.seen) >= r.need && !r.hedged:
+			// Nobody was asked for the object, or whoever was is slower than R others.
+			r.hedged = r.hedged || r.full > 0
 			r.full++
 			r.asked[id] = true
 			delete(r.seen, id)
