@@ -292,11 +292,44 @@ func (db *DB) Sync() error {
 	return db.syncTo(db.visible.Load())
 }
 
+// turn lets one at a time do what many wait for. A mutex would wake those whom the last
+// sync served one after the other, and let others begin a sync of their own in between.
+type turn struct {
+	mu    sync.Mutex
+	cond  sync.Cond
+	taken bool // guarded by mu
+}
+
+// take waits until done, or until it is the caller's turn, which give ends.
+func (t *turn) take(done func() bool) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for t.taken && !done() {
+		t.cond.Wait()
+	}
+	if done() {
+		return false
+	}
+	t.taken = true
+	return true
+}
+
+func (t *turn) give() {
+	t.mu.Lock()
+	t.taken = false
+	t.mu.Unlock()
+	t.cond.Broadcast()
+}
+
 // syncTo makes all writes up to seq durable.
 func (db *DB) syncTo(seq uint64) error {
+	if !db.syncTurn.take(func() bool { return db.syncedSeq.Load() >= seq }) {
+		return nil
+	}
+	defer db.syncTurn.give()
 	db.syncMu.Lock()
 	defer db.syncMu.Unlock()
-	if db.syncedSeq >= seq {
+	if db.syncedSeq.Load() >= seq {
 		return nil
 	}
 	db.commitMu.Lock()
@@ -337,7 +370,7 @@ func (db *DB) syncTo(seq uint64) error {
 		return l.done
 	})
 	db.logsMu.Unlock()
-	db.syncedSeq = last
+	db.syncedSeq.Store(last)
 	return nil
 }
 

@@ -34,8 +34,9 @@ type DB struct {
 	queue   []*request // guarded by queueMu
 	leading bool       // guarded by queueMu
 
-	syncMu    sync.Mutex // held during a sync of the log
-	syncedSeq uint64     // guarded by syncMu
+	syncTurn  turn
+	syncMu    sync.Mutex    // held during a sync of the log
+	syncedSeq atomic.Uint64 // written under syncMu
 
 	commitMu     sync.Mutex
 	mem          *mem     // guarded by commitMu
@@ -270,7 +271,7 @@ func (db *DB) settle(logs []*logFile) error {
 	if err := db.log.Flush(); err != nil {
 		return fmt.Errorf("lsm: write log: %w", err)
 	}
-	if db.lastSeq > db.syncedSeq {
+	if db.lastSeq > db.syncedSeq.Load() {
 		for _, l := range logs {
 			if err := l.file.Sync(); err != nil {
 				return fmt.Errorf("lsm: sync log: %w", err)

@@ -27,6 +27,7 @@ func Open(dir string, o Options) (_ *DB, err error) {
 	}
 	db := &DB{o: o, dir: dir, snaps: map[uint64]int{}}
 	db.cond = sync.NewCond(&db.mu)
+	db.syncTurn.cond.L = &db.syncTurn.mu
 	if o.CacheSize > 0 {
 		db.cache = sstable.NewCache(o.CacheSize)
 	}
@@ -337,7 +338,8 @@ func (r *recovery) start() error {
 		return err
 	}
 	db.manifest, db.files = m, r.state
-	db.lastSeq, db.syncedSeq = r.last, r.last
+	db.lastSeq = r.last
+	db.syncedSeq.Store(r.last)
 	db.visible.Store(r.last)
 	db.logNums = []uint64{num}
 	db.mem = db.newMem(num, 0)

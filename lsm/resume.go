@@ -91,7 +91,7 @@ func (db *DB) Resume(ctx context.Context) error {
 	db.oldLogs, db.logNums = nil, []uint64{num}
 	db.logsMu.Unlock()
 	db.log = log
-	db.syncedSeq = db.lastSeq
+	db.syncedSeq.Store(db.lastSeq)
 	db.mem = db.newMem(num, 0)
 	db.install(db.mem, nil, newVersion(s.v.edited(nil, added)))
 	db.cause = nil
