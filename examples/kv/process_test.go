@@ -115,8 +115,8 @@ type acked struct {
 	sets map[string][]string // guarded by mu: elements by key
 }
 
-// TestKill9 runs three processes, adds elements to sets through all of them, and kills
-// processes meanwhile, now and then all of them at once. No element whose addition was
+// TestKill9 runs three processes, adds elements to sets through all of them, and kills or
+// freezes processes meanwhile, now and then all of them at once. No element whose addition was
 // acknowledged may be missing at the end, on any node.
 func TestKill9(t *testing.T) {
 	f := newFleet(t, 3)
@@ -136,7 +136,14 @@ func TestKill9(t *testing.T) {
 	for round := 0; ctx.Err() == nil; round++ {
 		pause(ctx, 300+rng.IntN(700))
 		victims := []int{rng.IntN(3)}
-		if round%4 == 3 {
+		switch round % 4 {
+		case 1:
+			p := f.procs[victims[0]].Process
+			require.NoError(t, freeze(p))
+			pause(ctx, 500+rng.IntN(1000))
+			require.NoError(t, thaw(p))
+			continue
+		case 3:
 			victims = []int{0, 1, 2}
 		}
 		for _, i := range victims {
