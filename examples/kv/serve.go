@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -35,6 +36,7 @@ func serve(args []string, stderr io.Writer) error {
 	path := fs.String("config", "", "the cluster, as JSON: {\"cluster\", \"nodes\": [{\"id\", \"peer\", \"gossip\", \"http\", \"redis\"}, …]}")
 	id := fs.String("id", "", "which of its nodes this is")
 	dir := fs.String("dir", "", "where its data is kept (kv-data/ID)")
+	debug := fs.String("debug", "", "`host:port` for Go's profiles, for your eyes only; empty: none")
 	level := fs.String("log", "info", "debug, info, warn or error")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -72,6 +74,15 @@ func serve(args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if *debug != "" {
+		l, err := net.Listen("tcp", *debug)
+		if err != nil {
+			return errors.Join(err, f(ctx))
+		}
+		profiles := &http.Server{Handler: profiles(), ReadHeaderTimeout: closing}
+		defer profiles.Close()
+		go profiles.Serve(l)
+	}
 	self, _ := config.Member(*id)
 	log.Info("kv: serving", "node", *id, "cluster", config.Cluster, "http", self.HTTP, "redis", self.Redis, "dir", *dir)
 	<-ctx.Done()
@@ -80,6 +91,15 @@ func serve(args []string, stderr io.Writer) error {
 	end, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()
 	return errors.Join(f(end), n.Close())
+}
+
+// profiles are what net/http/pprof would put on the default mux.
+func profiles() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
 }
 
 // openFront opens a node's ports with the dashboard, and returns how to close them.
