@@ -69,10 +69,7 @@ func (db *DB) compactLoop() {
 		}
 		db.begin(c)
 		db.mu.Unlock()
-		if err := db.compact(context.Background(), c); err != nil && !errors.Is(err, ErrClosed) {
-			_ = db.fail(err)
-			db.tell()
-		}
+		_ = db.compact(context.Background(), c) // it has made the database read-only
 	}
 }
 
@@ -86,7 +83,8 @@ func (db *DB) begin(c *compaction) {
 	}
 }
 
-// compact runs a job that was begun.
+// compact runs a job that was begun. An error makes the database read-only, unless ctx or
+// Close caused it.
 func (db *DB) compact(ctx context.Context, c *compaction) error {
 	start := time.Now()
 	var added []*table
@@ -120,6 +118,9 @@ func (db *DB) compact(ctx context.Context, c *compaction) error {
 	for _, t := range c.all() {
 		t.busy = false
 	}
+	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrClosed) {
+		db.failLocked(err)
+	}
 	db.jobs--
 	db.wake()
 	db.mu.Unlock()
@@ -131,6 +132,7 @@ func (db *DB) compact(ctx context.Context, c *compaction) error {
 		db.report(c, added, time.Since(start))
 	}
 	c.v.release()
+	db.tell()
 	return err
 }
 
@@ -379,10 +381,6 @@ func (db *DB) Compact(ctx context.Context, r Range) error {
 				break
 			}
 			if err := db.compact(ctx, c); err != nil {
-				if ctx.Err() == nil && !errors.Is(err, ErrClosed) {
-					_ = db.fail(err)
-					db.tell()
-				}
 				return err
 			}
 			if c.level == c.out {

@@ -129,26 +129,36 @@ func (db *DB) writable() error {
 // it calls tell when it has let go of its locks.
 func (db *DB) fail(err error) error {
 	db.mu.Lock()
-	first := db.cause == nil
-	if first {
-		db.cause = err
-		db.broken.Store(true)
-		db.cond.Broadcast()
+	defer db.mu.Unlock()
+	db.failLocked(err)
+	return err
+}
+
+// failLocked is fail for callers that hold mu. A background job calls it before it counts
+// as done: Resume waits for the job, and must not be undone by its failure.
+func (db *DB) failLocked(err error) {
+	if db.cause != nil {
+		return
 	}
-	db.mu.Unlock()
-	if first {
+	db.cause = err
+	db.broken.Store(true)
+	db.cond.Broadcast()
+	db.noteLocked(func() {
 		db.o.Logger.Error("lsm: read-only", "err", err)
 		if db.o.Hooks.Failed != nil {
-			db.note(func() { db.o.Hooks.Failed(err) })
+			db.o.Hooks.Failed(err)
 		}
-	}
-	return err
+	})
 }
 
 // note keeps the call of a hook for when the locks are free.
 func (db *DB) note(call func()) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
+	db.noteLocked(call)
+}
+
+func (db *DB) noteLocked(call func()) {
 	db.notes = append(db.notes, call)
 	db.noted.Store(true)
 }

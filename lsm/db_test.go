@@ -163,8 +163,8 @@ func TestHooks(t *testing.T) {
 		require.NoError(t, db.Flush(t.Context()))
 	}
 	require.NoError(t, db.Compact(t.Context(), lsm.Range{}))
-	require.GreaterOrEqual(t, flushed.Load(), int64(3))
-	require.Positive(t, compacted.Load())
+	// Hooks are called soon after, by whoever holds no lock then.
+	require.Eventually(t, func() bool { return flushed.Load() >= 3 && compacted.Load() > 0 }, time.Minute, time.Millisecond)
 	require.Contains(t, db.Stats().String(), "L1")
 	require.Positive(t, db.Stats().Bytes())
 }

@@ -35,13 +35,13 @@ func (db *DB) flushLoop() {
 		db.mu.Unlock()
 		err := db.flushMem(m)
 		db.mu.Lock()
+		if err != nil {
+			db.failLocked(err)
+		}
 		db.flushing = false
 		db.wake()
 		db.mu.Unlock()
-		if err != nil {
-			_ = db.fail(err)
-			db.tell()
-		}
+		db.tell()
 	}
 }
 
