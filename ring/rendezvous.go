@@ -16,6 +16,7 @@ import (
 type Rendezvous struct {
 	nodes []Node
 	bases []uint64
+	equal bool // all weights are the same
 }
 
 // NewRendezvous makes a rendezvous of nodes. A node with an ID that was given before, an
@@ -31,23 +32,45 @@ func NewRendezvous(nodes ...Node) *Rendezvous {
 	for _, n := range r.nodes {
 		r.bases = append(r.bases, HashString(0, n.ID))
 	}
+	r.equal = !slices.ContainsFunc(r.nodes, func(n Node) bool { return n.weight() != r.nodes[0].weight() })
 	return r
 }
 
+// draw is what node i draws for a hash: 53 bits.
+func (r *Rendezvous) draw(i int, h uint64) uint64 { return mix(h^r.bases[i]) >> 11 }
+
 func (r *Rendezvous) score(i int, h uint64) float64 {
-	u := (float64(mix(h^r.bases[i])>>11) + 0.5) / (1 << 53)
+	u := (float64(r.draw(i, h)) + 0.5) / (1 << 53)
 	return -float64(r.nodes[i].weight()) / math.Log(u)
 }
 
 // Pick is the node for the hash h; ok is false only without nodes. No allocation.
 func (r *Rendezvous) Pick(h uint64) (n Node, ok bool) {
-	best := 0.0
+	if len(r.nodes) == 0 {
+		return n, false
+	}
+	if r.equal {
+		return r.nodes[r.highest(h)], true
+	}
+	at, best := 0, 0.0
 	for i := range r.nodes {
 		if s := r.score(i, h); s > best {
-			n, best, ok = r.nodes[i], s, true
+			at, best = i, s
 		}
 	}
-	return n, ok
+	return r.nodes[at], true
+}
+
+// highest is Pick for equal weights: the score grows with the draw, so that no logarithm
+// is needed to compare two.
+func (r *Rendezvous) highest(h uint64) (at int) {
+	best := r.draw(0, h)
+	for i, base := range r.bases[1:] {
+		if d := mix(h^base) >> 11; d > best {
+			at, best = i+1, d
+		}
+	}
+	return at
 }
 
 // Owners appends to dst the first n nodes for the hash h in the order of preference.

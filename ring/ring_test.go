@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ashlar-go/ashlar/internal/testkit"
 	"pgregory.net/rapid"
 )
 
@@ -393,6 +395,20 @@ func TestJump(t *testing.T) {
 		}
 		for _, c := range count {
 			require.InEpsilon(t, float64(keys)/float64(n+1), c, 0.2)
+		}
+	}
+}
+
+// TestRendezvousEqual: without logarithms the same node wins.
+func TestRendezvousEqual(t *testing.T) {
+	rng := testkit.Rand(t)
+	for _, n := range []int{1, 2, 10, 100} {
+		r := NewRendezvous(nodes(n, 0)...)
+		for range 5000 {
+			h := rng.Uint64()
+			got, ok := r.Pick(h)
+			require.True(t, ok)
+			require.Equal(t, r.Owners(nil, h, 1)[0], got)
 		}
 	}
 }
