@@ -12,9 +12,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/ashlar-go/ashlar/internal/testkit"
-	"pgregory.net/rapid"
 )
 
 // nodes makes n nodes in z zones.
