@@ -37,6 +37,9 @@ var (
 	ErrConflict = errors.New("snowflake: revision conflict")
 	// ErrStore is matched when a store's answers contradict one another.
 	ErrStore = errors.New("snowflake: store is not linearizable")
+	// ErrTickets is matched when no source has a block. The sources' errors are wrapped
+	// with it.
+	ErrTickets = errors.New("snowflake: no tickets")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("snowflake: closed")
 	// ErrSyntax is matched by the error for a text that no id has.

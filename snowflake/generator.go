@@ -2,6 +2,7 @@ package snowflake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -82,9 +83,21 @@ const closedState = 1 << 63
 
 // New makes a generator. It reads the mark, if there is one. Errors match ErrLayout,
 // ErrNode, ErrOptions, ErrEpoch, ErrExhausted, ErrMark, ErrCorrupt, ErrBusy, or ErrClock if
-// the clock is further behind the mark than MaxBack. After an error the caller still owns
-// the lease or mark. Call Close to release them, and to leave an exact mark behind.
+// the clock is further behind the mark than MaxBack. Lease and Mark belong to the generator
+// from now on; if there is none, because of an error, they are released.
 func New(o Options) (*Generator, error) {
+	g, err := newGenerator(o)
+	if err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
+		defer cancel()
+		// What failed is already told, and a lease that stays taken expires.
+		_ = giveBack(ctx, o.Lease, o.Mark)
+		return nil, err
+	}
+	return g, nil
+}
+
+func newGenerator(o Options) (*Generator, error) {
 	o, err := o.validate()
 	if err != nil {
 		return nil, err
@@ -229,7 +242,7 @@ func (g *Generator) release(last uint64) error {
 		g.outwait(last)
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), max(g.o.MarkEvery, 5*time.Second))
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
 	var err error
 	if g.lost == nil {
@@ -238,14 +251,20 @@ func (g *Generator) release(last uint64) error {
 			err = fmt.Errorf("%w: %w", ErrMark, err)
 		}
 	}
-	if g.o.Lease != nil {
-		if rerr := g.o.Lease.Release(ctx); err == nil {
-			err = rerr
-		}
-	} else if c, ok := g.o.Mark.(io.Closer); ok {
-		if cerr := c.Close(); err == nil {
-			err = cerr
-		}
+	return errors.Join(err, giveBack(ctx, g.o.Lease, g.o.Mark))
+}
+
+// releaseTimeout is how long a store may take to release a lease.
+const releaseTimeout = 5 * time.Second
+
+// giveBack releases a lease and closes a mark, if there are any.
+func giveBack(ctx context.Context, l Lease, m Mark) error {
+	var err error
+	if l != nil {
+		err = l.Release(ctx)
+	}
+	if c, ok := m.(io.Closer); ok {
+		err = errors.Join(err, c.Close())
 	}
 	return err
 }

@@ -68,7 +68,7 @@ type Mark interface {
 // belongs to the node, not to the holder, and is what makes a lease safe: whoever leases
 // the node next begins beyond it, and Store fails for him who lost the lease. So the ids of
 // the two never meet, whatever their clocks say and however long one of them was suspended.
-// FileLease and SharedLease are leases.
+// AcquireFile and Acquire make leases.
 type Lease interface {
 	Mark
 	// Node is the worker id.
