@@ -85,7 +85,11 @@ func (s *skew) at(wall int64) int64 {
 	if s == nil {
 		return 0
 	}
-	return max(s.amount-max(wall-s.from, 0)>>slew, 0)
+	var passed uint64 // unsigned, for the two may be more than 292 years apart
+	if wall > s.from {
+		passed = uint64(wall) - uint64(s.from)
+	}
+	return max(s.amount-int64(passed>>slew), 0)
 }
 
 // now is the generator's clock in nanoseconds since the epoch.

@@ -37,7 +37,7 @@ type Options struct {
 	MaxAhead time.Duration
 
 	// MaxBack is how far the clock may be set back, or be behind the Mark at the start,
-	// without an error (0: 5 s; negative: not at all). Within it, the generator goes on
+	// without an error (0: 5 s; negative: not at all; at most a year). Within it, the generator goes on
 	// with a clock of its own, which runs slower by an eighth until it meets the true one.
 	// Beyond, calls fail with a ClockError until the clock has caught up.
 	MaxBack time.Duration
@@ -81,6 +81,7 @@ const (
 	defaultMarkEvery = time.Second
 	defaultMaxAhead  = 10 * time.Millisecond
 	defaultMaxBack   = 5 * time.Second
+	mostBack         = 365 * 24 * time.Hour
 )
 
 // validate fills in defaults and refuses what contradicts itself.
@@ -118,6 +119,7 @@ func (o Options) validate() (Options, error) {
 	case o.MaxBack == 0:
 		o.MaxBack = defaultMaxBack
 	}
+	o.MaxBack = min(o.MaxBack, mostBack)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
