@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -399,5 +400,36 @@ func (w *world) live(t *testing.T, p *process, nodes int) {
 	for _, id := range ids {
 		require.Empty(t, w.seen[id], "%d of %s too", id, p.name)
 		w.seen[id] = p.name
+	}
+}
+
+// TestAcquireRace: of those who see a free node at the same time, one gets it.
+func TestAcquireRace(t *testing.T) {
+	rng := testkit.Rand(t)
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			mem := &MemStore{}
+			leases := make(chan *SharedLease, 6)
+			var wg sync.WaitGroup
+			for range cap(leases) {
+				d := time.Duration(1 + rng.IntN(3))
+				wg.Go(func() {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+					defer cancel()
+					l, err := Acquire(ctx, &faulty{Store: mem, delay: func() time.Duration { return d }}, LeaseOptions{Nodes: 2})
+					if err == nil {
+						leases <- l
+					} else if !errors.Is(err, ErrNoNode) {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			require.Len(t, leases, 2)
+			a, b := <-leases, <-leases
+			require.NotEqual(t, a.Node(), b.Node())
+			require.NoError(t, a.Release(t.Context()))
+			require.NoError(t, b.Release(t.Context()))
+		})
 	}
 }

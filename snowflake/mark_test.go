@@ -81,10 +81,14 @@ func TestMarkIsAheadOfEveryID(t *testing.T) {
 				return nil
 			}}
 			clock := &stepped{}
-			g := newTest(t, Options{Layout: inBubble(Wide), Mark: m, Now: clock.now})
+			l := inBubble(Layout{TimeBits: 41, NodeBits: 18, SeqBits: 4})
+			g := newTest(t, Options{Layout: l, Mark: m, Now: clock.now, MaxAhead: 700 * time.Millisecond})
+			ids := make([]ID, 5000)
 			var last ID
 			for range 300 {
-				id := next(t, g)
+				batch := ids[:1+rng.IntN(2)*rng.IntN(len(ids))]
+				require.NoError(t, g.Fill(batch))
+				id := batch[len(batch)-1]
 				require.Greater(t, id, last)
 				last = id
 				durable, err := m.Load(t.Context())

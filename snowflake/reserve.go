@@ -141,14 +141,14 @@ func (g *Generator) startFreeRun(upTo uint64) {
 	if f.over {
 		return
 	}
+	f.armed.Add(1) // before the timer can run
 	if f.timer == nil {
-		f.armed.Add(1)
 		f.timer = time.AfterFunc(g.o.Layout.Unit, func() {
 			g.free.Store(0)
 			f.armed.Done()
 		})
-	} else if !f.timer.Reset(g.o.Layout.Unit) {
-		f.armed.Add(1) // it had run
+	} else if f.timer.Reset(g.o.Layout.Unit) {
+		f.armed.Done() // it had not run yet, and runs once
 	}
 	g.free.Store(upTo)
 }
