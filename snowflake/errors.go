@@ -53,7 +53,7 @@ var (
 // ClockError tells how far the clock is behind the ids that were issued. It matches
 // ErrClock. The next call tries again: it succeeds when the clock has caught up.
 type ClockError struct {
-	Back    time.Duration // how far the clock is behind
+	Back    time.Duration // how far the clock is behind, MaxAhead not counted
 	Max     time.Duration // how far it may be: Options.MaxBack
 	Stalled bool          // the clock did not move for Back while a call waited for it
 }

@@ -9,7 +9,7 @@ import (
 // text, and a veil over it, if wanted.
 //
 //	orders := snowflake.Form{Prefix: "ord_", Encoding: snowflake.Base32, Veil: veil}
-//	orders.Format(id) // ord_2W7D3V9K0QX5M
+//	orders.Format(id) // ord_69S5W3XV3E2GE
 //
 // An id of another kind is refused by its prefix. With a veil the texts do not sort as ids
 // do.
