@@ -2,6 +2,7 @@ package snowflake
 
 import (
 	"fmt"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -107,5 +108,47 @@ func BenchmarkEncoding(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+func BenchmarkVeil(b *testing.B) {
+	v := newTestVeil(b, "order")
+	b.Run("hide", func(b *testing.B) {
+		b.ReportAllocs()
+		for id := ID(0); b.Loop(); id++ {
+			v.Hide(id)
+		}
+	})
+	b.Run("reveal", func(b *testing.B) {
+		b.ReportAllocs()
+		for id := ID(0); b.Loop(); id++ {
+			v.Reveal(id)
+		}
+	})
+}
+
+func BenchmarkTickets(b *testing.B) {
+	s, err := NewStoreTickets(&MemStore{}, CounterOptions{Key: "n"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	t := newTickets(b, TicketOptions{Sources: []TicketSource{s}, Block: 100_000})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := t.Next(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkFileMark(b *testing.B) {
+	m := FileMark(filepath.Join(b.TempDir(), "mark"))
+	if _, err := m.Load(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if err := m.Store(b.Context(), time.Now()); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

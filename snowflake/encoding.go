@@ -78,12 +78,28 @@ func (e Encoding) Width() int { return e.table().width }
 func (e Encoding) Append(dst []byte, id ID) []byte {
 	a := e.table()
 	var buf [19]byte
-	v, base := uint64(id)&maxID, uint64(len(a.digits))
-	for i := a.width - 1; i >= 0; i-- {
-		buf[i] = a.digits[v%base]
-		v /= base
+	out := buf[:a.width]
+	v := uint64(id) & maxID
+	// A division by a constant is a multiplication, or a shift.
+	switch len(a.digits) {
+	case 16:
+		for i := len(out) - 1; i >= 0; i, v = i-1, v/16 {
+			out[i] = a.digits[v%16]
+		}
+	case 32:
+		for i := len(out) - 1; i >= 0; i, v = i-1, v/32 {
+			out[i] = a.digits[v%32]
+		}
+	case 62:
+		for i := len(out) - 1; i >= 0; i, v = i-1, v/62 {
+			out[i] = a.digits[v%62]
+		}
+	default:
+		for i := len(out) - 1; i >= 0; i, v = i-1, v/10 {
+			out[i] = a.digits[v%10]
+		}
 	}
-	return append(dst, buf[:a.width]...)
+	return append(dst, out...)
 }
 
 // Format is Append as a string.
