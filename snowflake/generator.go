@@ -56,6 +56,7 @@ type Generator struct {
 	maxTick        uint64
 	end            uint64 // the last state
 	ahead          uint64 // MaxAhead in units
+	born           uint64 // the state before the first id
 
 	skew  atomic.Pointer[skew]
 	limit atomic.Uint64 // states up to here need no look at the mark
@@ -131,7 +132,8 @@ func newGenerator(o Options) (*Generator, error) {
 	}
 	// The state before the first one of the unit, so that the first id is the first of it.
 	// At tick 0 that is 0 itself: the id 0 is never issued.
-	g.state.Store(max(start<<l.SeqBits, 1) - 1)
+	g.born = max(start<<l.SeqBits, 1) - 1
+	g.state.Store(g.born)
 	return g, nil
 }
 

@@ -57,6 +57,7 @@ func TestIDsFollowTheClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := inBubble(Classic)
 		g := newTest(t, Options{Layout: l, Node: 77})
+		require.Equal(t, Stats{Node: 77}, g.Stats())
 		for range 3 {
 			now := time.Now()
 			for seq := range uint64(5) {

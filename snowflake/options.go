@@ -29,7 +29,8 @@ type Options struct {
 
 	// MarkEvery is the time between two announcements, each of which reaches twice as far
 	// (0: one second). After a crash the first ids may be that much, twice, ahead of the
-	// clock; after Close they are not. It is also how long a call waits at most for one.
+	// clock; after Close they are not. If that is more than MaxBack, New fails until the
+	// clock has caught up. It is also how long a call waits at most for a Store.
 	MarkEvery time.Duration
 
 	// MaxAhead is how far ids may run ahead of the clock when a unit's sequence is used up

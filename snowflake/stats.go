@@ -15,8 +15,8 @@ type counters struct {
 // Stats tells what a generator has been through.
 type Stats struct {
 	Node       uint64
-	Last       ID            // the greatest id issued; 0 after Close and before the first
-	Ahead      time.Duration // how far Last is ahead of Options.Now; negative: behind
+	Last       ID            // the greatest id issued; 0 before the first and after Close
+	Ahead      time.Duration // how far Last is ahead of Options.Now; negative: behind; 0 without
 	Skew       time.Duration // how far the generator's clock is ahead of Options.Now
 	Waits      int64         // calls that waited because the sequence was used up
 	Waited     time.Duration // how long, together
@@ -42,7 +42,7 @@ func (g *Generator) Stats() Stats {
 		Marks:      g.count.marks.Load(),
 		MarkErrors: g.count.markErrors.Load(),
 	}
-	if last < closedState {
+	if last != g.born && last < closedState {
 		s.Last = g.id(last)
 		s.Ahead = time.Duration(int64(last>>g.seqBits)*int64(g.o.Layout.Unit) - wall)
 	}
