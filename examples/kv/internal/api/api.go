@@ -30,10 +30,10 @@ var (
 	ErrCondition     = errors.New("kv: condition does not hold")
 	ErrSiblings      = errors.New("kv: too many siblings; write again with the context of a read")
 
-	ErrUnavailable = errors.New("kv: too few replicas answer")        // nothing was acknowledged; a write may still appear
+	ErrUnavailable = errors.New("kv: too few replicas answer")        // nothing was written by this request
 	ErrUnknown     = errors.New("kv: outcome unknown")                // the write may or may not have happened
-	ErrNoSpace     = errors.New("kv: disk full")                      // refused before anything was written here
-	ErrDamaged     = errors.New("kv: a replica cannot read its data") // never reported as "not found"
+	ErrNoSpace     = errors.New("kv: disk full")                      // nothing was written by this request
+	ErrDamaged     = errors.New("kv: a replica cannot read its data") // never reported as "not found"; nothing was written by this request
 	ErrClosed      = errors.New("kv: node is closing")
 )
 
@@ -169,7 +169,7 @@ func (r *Read) Newest() (Value, bool) {
 
 // Written is the answer to a Put or Delete.
 type Written struct {
-	Context   []byte // covers this write and all it replaced
+	Context   []byte // covers this write and all it replaced; nil if siblings remain that its writer has not seen
 	Primaries int    // owners that have it on disk
 	Fallbacks int    // stand-ins that have it on disk, for a sloppy write
 	Epoch     uint64

@@ -40,6 +40,8 @@ import (
 	"io"
 	"iter"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/ashlar-go/ashlar/examples/kv/internal/api"
 	"github.com/ashlar-go/ashlar/ring"
 	"github.com/ashlar-go/ashlar/vclock"
@@ -62,6 +64,9 @@ type Store interface {
 	// are durable when a Durable event with this token, or a greater one, has come; token
 	// 0 says that they are, as far as this store goes. Tokens never fall.
 	Apply(writes ...Entry) (token uint64, err error)
+	// Writable returns why an Apply would fail now, or nil. It is asked before work that
+	// would be in vain.
+	Writable() error
 }
 
 // Entry is a key and its value; in Apply, no value deletes the key.
@@ -83,7 +88,7 @@ type Options struct {
 	Exchange   int64 // between two comparisons of the same partition with the same peer (5 s)
 	Sessions   int   // comparisons that run at once (4)
 	HintBytes  int64 // that wait for one target; more is left to the comparison (64 MiB)
-	Retention  int64 // of a tombstone that all agree on, at least 2 × Lifetime + MaxTimeout (1 h)
+	Retention  int64 // of a tombstone that all agree on, at least 1.1 × (2 × Lifetime + MaxTimeout) (1 h)
 	Siblings   int   // values of one key (100)
 	ObjectSize int   // bytes of all siblings of one key (48 MiB)
 
@@ -94,7 +99,7 @@ type Options struct {
 // ErrOptions is matched by what New says about its options.
 var ErrOptions = errors.New("kv: bad options")
 
-// ErrNoSpace is returned by Store.Apply when nothing was written for want of space.
+// ErrNoSpace is matched by errors of Store.Apply for want of space.
 var ErrNoSpace = errors.New("kv: no space")
 
 func (o *Options) validate() error {
@@ -122,7 +127,7 @@ func (o *Options) validate() error {
 		}
 	}
 	o.Timeout = min(o.Timeout, o.MaxTimeout)
-	o.Retention = max(o.Retention, 2*o.Lifetime+o.MaxTimeout)
+	o.Retention = max(o.Retention, (2*o.Lifetime+o.MaxTimeout)*11/10) // a tenth for clocks that differ
 	if o.Sessions <= 0 {
 		o.Sessions = 4
 	}
@@ -212,13 +217,20 @@ type Done struct {
 	Err     error
 }
 
-// Output is what a Step asks of its caller: *Send or *Done.
+// Note is something that an operator may want to know. Nothing depends on it.
+type Note struct {
+	Peer string // whom it is about; empty: this node
+	Text string
+}
+
+// Output is what a Step asks of its caller: *Send, *Done or *Note.
 type Output any
 
 // Node is one node's machine. It is not safe for concurrent use.
 type Node struct {
 	o       Options
 	now     Time
+	epoch   uint64 // of the table; see epochOf
 	tenure  uint64 // this run of the process, to peers
 	out     []Output
 	members []string // all, sorted
@@ -231,13 +243,14 @@ type Node struct {
 	expiry  expiryHeap
 	lastOp  uint64
 	peers   map[string]*peer
-	gen     uint64          // how often this directory was started
+	gen     uint64          // number of this start of the directory; see links.go
 	fresh   bool            // it may have lost what it once held; see links.go
-	named   map[string]bool // peers that confirmed gen
+	named   map[string]bool // peers that have gen on disk as ours
 	fences  fences
 	hints   map[string]*hintQueue
 	repair  repairer
 	forward map[forwardID]int64 // forwards taken, until when they are remembered
+	coming  map[uint64]int64    // digests of offers that were accepted, until when they are waited for
 	stats   Stats
 }
 
@@ -248,8 +261,8 @@ func New(o Options, now Time) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		o: o, now: now, ops: map[uint64]*op{}, peers: map[string]*peer{}, named: map[string]bool{},
-		hints: map[string]*hintQueue{}, forward: map[forwardID]int64{},
+		o: o, now: now, epoch: epochOf(o.Table), ops: map[uint64]*op{}, peers: map[string]*peer{}, named: map[string]bool{},
+		hints: map[string]*hintQueue{}, forward: map[forwardID]int64{}, coming: map[uint64]int64{},
 	}
 	n.fences.dirty = map[string]uint64{}
 	self := false
@@ -321,6 +334,18 @@ func (n *Node) Step(now Time, e Event) []Output {
 
 func (n *Node) done(d Done) { n.out = append(n.out, &d) }
 
+func (n *Node) note(peer, format string, a ...any) {
+	n.out = append(n.out, &Note{Peer: peer, Text: fmt.Sprintf(format, a...)})
+}
+
+// epochOf is the table's epoch with a fingerprint of the table in the lower half: two
+// tables that differ under one epoch are a mistake in somebody's configuration, and must
+// not meet.
+func epochOf(t *ring.Table) uint64 {
+	b, _ := t.AppendBinary(nil) // the error is always nil
+	return t.Epoch()<<32 | xxhash.Sum64(b)&(1<<32-1)
+}
+
 func (n *Node) request(r Request) {
 	switch r.Action {
 	case Get:
@@ -352,7 +377,8 @@ func (n *Node) receive(from string, m *Message) {
 		n.answered(from, m)
 		return
 	}
-	if m.Epoch != n.o.Table.Epoch() {
+	if m.Epoch != n.epoch {
+		n.note(from, "has another partition table (epoch %d, ours %d) or other settings", m.Epoch>>32, n.epoch>>32)
 		n.refuse(from, m, WrongEpoch)
 		return
 	}

@@ -189,12 +189,25 @@ func (n *Node) deliver(target string, q *hintQueue) {
 		_, key, _ := hintOf(e.Key)
 		part := n.parts[n.o.Table.PartitionOf(key)]
 		op := n.begin(n.o.Timeout)
+		send := func(m *Message) {
+			m.Kind, m.Partition, m.Key = Merge, part.id, key
+			n.stats.HintSent += int64(len(key) + len(m.Object))
+			n.call(op, target, m)
+		}
 		op.on = func(_ string, m *Message) {
+			if m.Code == Wanted {
+				send(&Message{Object: e.Value})
+				return
+			}
 			n.end(op)
 			n.delivered(q, part, e, m.Code)
 		}
 		op.expired = func() { n.delivered(q, part, e, Gone) }
-		n.call(op, target, &Message{Kind: Merge, Partition: part.id, Key: key, Object: e.Value})
+		if len(e.Value) > offerSize {
+			send(&Message{Digest: Digest(e.Value)}) // a comparison may have been there before
+		} else {
+			send(&Message{Object: e.Value})
+		}
 	}
 }
 

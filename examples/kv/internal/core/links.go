@@ -18,11 +18,14 @@ import (
 // either process ended names a tenure that is over. That bounds how old a message can be,
 // whatever queues, kernels and frozen processes did to it; collect.go counts on it.
 //
-// Pings also number the starts of a directory. A node whose number a peer has seen under
-// another tenure was started from an old copy, and one without the mark "ready" from
-// none: both are fresh. A fresh node takes writes, but has no say in a read before it
-// has been compared with all other owners of the partition: a quorum would count on it
-// for writes that it lost.
+// Pings also number the starts of a directory, and peers write the number down before
+// they and the node have anything else to do with each other. A node whose number a peer
+// has seen under another tenure was started from an old copy, and one without the mark
+// "ready" from none: both are fresh. A fresh node takes writes, but has no say in a read
+// before it has been compared with all other owners of the partition: a quorum would
+// count on it for writes that it lost. So no node has a say before every peer that is not
+// known to be down has let its number pass. (An old copy is taken for a good one only if
+// all peers that saw a newer start are down.)
 
 // pastTenures of a peer are remembered. More do not end within a message's lifetime.
 const pastTenures = 16
@@ -37,6 +40,7 @@ type peer struct {
 
 	gen       uint64 // the greatest number of a start of its
 	genTenure uint64
+	genToken  uint64 // when that is on our disk
 }
 
 // up tells whether there is any sense in sending to a member.
@@ -45,7 +49,7 @@ func (n *Node) up(id string) bool {
 		return true
 	}
 	p := n.peers[id]
-	return p != nil && p.alive && p.tenure != 0 && n.now.Mono-p.heard <= n.o.Lifetime/2
+	return p != nil && p.alive && n.named[id] && p.tenure != 0 && p.genTenure == p.tenure && n.now.Mono-p.heard <= n.o.Lifetime/2
 }
 
 // Up tells which members can be talked to.
@@ -55,6 +59,7 @@ func (n *Node) setAlive(id string, up bool) {
 	if p := n.peers[id]; p != nil {
 		p.alive = up
 		n.watch(id, p)
+		n.settle()
 	}
 }
 
@@ -63,9 +68,11 @@ func (n *Node) watch(id string, p *peer) {
 	switch up := n.up(id); {
 	case p.up && !up:
 		p.up = false
+		n.note(id, "is out of reach")
 		n.gone(id)
 	case up && !p.up:
 		p.up = true
+		n.note(id, "is in reach")
 		n.wakeHints(id)
 		n.repair.wake(id)
 	}
@@ -77,7 +84,7 @@ func (n *Node) send(to string, m *Message) {
 	if p == nil {
 		return
 	}
-	m.Epoch = n.o.Table.Epoch()
+	m.Epoch = n.epoch
 	m.Tenure, m.Stamp = n.tenure, uint64(n.now.Mono)
 	if m.ToTenure == 0 || m.ToTenure == p.tenure && m.Echo < p.stamp {
 		m.ToTenure, m.Echo = p.tenure, p.stamp
@@ -130,20 +137,23 @@ func (n *Node) ping() {
 // that is one too many.
 func (n *Node) pinged(from string, m *Message) {
 	p := n.peers[from]
-	r := Message{Kind: Ping, Digest: m.Digest}
 	switch {
-	case m.Tenure == p.genTenure:
+	case m.Tenure == p.genTenure && m.Digest < p.gen:
+		return // held up on its way
+	case m.Tenure == p.genTenure && m.Digest == p.gen:
 	case m.Digest > p.gen:
-		p.gen, p.genTenure = m.Digest, m.Tenure
-		name := metaKey("start " + from)
-		b := binary.AppendUvarint(binary.AppendUvarint(nil, p.gen), p.genTenure)
-		if _, err := n.o.Store.Apply(Entry{name, b}); err != nil {
-			n.stats.Refusals++ // a full disk; memory has it
+		b := binary.AppendUvarint(binary.AppendUvarint(nil, m.Digest), m.Tenure)
+		token, err := n.o.Store.Apply(Entry{metaKey("start " + from), b})
+		if err != nil {
+			n.refuse(from, m, NoSpace)
+			return
 		}
+		p.gen, p.genTenure, p.genToken = m.Digest, m.Tenure, token
 	default:
-		r.Digest, r.Code = p.gen, Stale
+		n.reply(from, m, Message{Digest: p.gen, Code: Stale})
+		return
 	}
-	n.reply(from, m, r)
+	n.whenDurable(p.genToken, func() { n.reply(from, m, Message{Digest: m.Digest}) })
 }
 
 // ponged learns what a peer thinks of the number of this start.
@@ -152,8 +162,9 @@ func (n *Node) ponged(from string, m *Message) {
 		n.restored(m.Digest + 1)
 		return
 	}
-	if m.Digest == n.gen && !n.named[from] {
+	if m.Code == OK && m.Digest == n.gen && !n.named[from] {
 		n.named[from] = true
+		n.watch(from, n.peers[from])
 		n.settle()
 	}
 }
@@ -163,6 +174,7 @@ func (n *Node) restored(gen uint64) {
 	n.gen, n.named = gen, map[string]bool{}
 	n.becomeFresh()
 	n.stats.Restored++
+	n.note("", "this directory is an old copy: peers have seen a newer start of it; comparing with the other owners")
 	n.writeGen(true)
 }
 
@@ -235,7 +247,10 @@ func (n *Node) becomeFresh() {
 
 // settle looks which partitions may be read here.
 func (n *Node) settle() {
-	all := true
+	all, passed := true, len(n.named) > 0 || len(n.members) == 1
+	for id, p := range n.peers {
+		passed = passed && (n.named[id] || !p.alive)
+	}
 	for _, part := range n.parts {
 		if !part.mine {
 			continue
@@ -247,14 +262,13 @@ func (n *Node) settle() {
 				part.ready = part.ready && (id == n.o.ID || part.level[id])
 			}
 		default:
-			// One peer that has not seen this start before will do: without any, there
-			// is no quorum to take part in.
-			part.ready = len(n.named) > 0 || len(n.members) == 1
+			part.ready = part.ready || passed
 		}
 		all = all && part.ready
 	}
 	if n.fresh && all {
 		n.fresh = false
+		n.note("", "all partitions are level with their other owners")
 		if _, err := n.o.Store.Apply(Entry{metaKey("ready"), []byte{1}}); err != nil {
 			n.stats.Refusals++
 		}

@@ -16,7 +16,7 @@ type Kind uint8
 const (
 	Ping      Kind = iota + 1 // a stamp; the reply brings one back
 	Read                      // the object of a key, or its digest
-	Merge                     // join an object into a key's; never a blind write
+	Merge                     // join an object into a key's, never a blind write; without one, an offer
 	Forward                   // coordinate this client's write: the receiver owns the key
 	Exchange                  // one frame of a comparison of a partition; answered by frames
 	Page                      // keys and objects for a scan
@@ -52,6 +52,8 @@ const (
 	TooMany // siblings
 	Stale   // the message is older than messages may be, or meant for an earlier tenure
 	Malformed
+	Wanted      // an offer is accepted: send the object
+	Coming      // another peer was told so a moment ago
 	Rebuilding  // the replica may have lost what it held, and is not level yet
 	Undelivered // no answer: the message surely did not arrive; never sent
 	Gone        // no answer: the peer went down; never sent
@@ -66,7 +68,7 @@ func (c Code) undone() bool {
 	return false
 }
 
-var codes = [...]string{"ok", "wrong epoch", "not an owner", "damaged", "no space", "unavailable", "unknown", "bad context", "condition failed", "too many siblings", "stale", "malformed", "rebuilding", "undelivered", "gone"}
+var codes = [...]string{"ok", "wrong epoch", "not an owner", "damaged", "no space", "unavailable", "unknown", "bad context", "condition failed", "too many siblings", "stale", "malformed", "wanted", "coming", "rebuilding", "undelivered", "gone"}
 
 // String names the code.
 func (c Code) String() string {

@@ -19,7 +19,8 @@ type reading struct {
 	op   *op
 	part *partition
 	key  []byte
-	need int // R
+	need int  // R
+	late bool // answers that come after the R-th are repaired too
 	then func(obj Object, answers int, c Code)
 
 	obj      Object            // the join of what came
@@ -31,6 +32,7 @@ type reading struct {
 	asked    map[string]bool   // owners whose answer is still to come
 	full     int               // of those, asked for the object and not the digest
 	bad      Code              // the last answer that was none
+	hedged   bool              // a second owner was asked for the object since the first is slow
 	answered bool
 }
 
@@ -47,7 +49,7 @@ func (n *Node) get(r Request) {
 		return
 	}
 	n.stats.Reads++
-	n.read(part, r.Key, need, n.life(r.Timeout), func(obj Object, answers int, c Code) {
+	n.read(part, r.Key, need, true, n.life(r.Timeout), func(obj Object, answers int, c Code) {
 		if c != OK {
 			n.stats.Failed++
 			n.done(Done{ID: r.ID, Err: fail(c, "%d of %d answers (%v)", answers, need, c)})
@@ -75,9 +77,9 @@ func (n *Node) life(timeout int64) int64 {
 }
 
 // read calls then once: with what need owners have, or with a code.
-func (n *Node) read(part *partition, key []byte, need int, life int64, then func(Object, int, Code)) {
+func (n *Node) read(part *partition, key []byte, need int, late bool, life int64, then func(Object, int, Code)) {
 	r := &reading{
-		n: n, part: part, key: key, need: need, then: then, bad: Unavailable,
+		n: n, part: part, key: key, need: need, late: late, then: then, bad: Unavailable,
 		seen: map[string]uint64{}, fetched: map[uint64]bool{}, sent: map[string]uint64{}, asked: map[string]bool{},
 	}
 	for _, id := range part.owners {
@@ -195,7 +197,9 @@ func (r *reading) look() {
 			if good >= r.need {
 				r.repair(id)
 			}
-		case r.full <= 0:
+		case r.full <= 0 || len(r.seen) >= r.need && !r.hedged:
+			// Nobody was asked for the object, or whoever was is slower than R others.
+			r.hedged = r.hedged || r.full > 0
 			r.full++
 			r.asked[id] = true
 			delete(r.seen, id)
@@ -222,7 +226,7 @@ func (r *reading) look() {
 // finish answers; on success the op lives on for those who are late.
 func (r *reading) finish(c Code) {
 	r.answered = true
-	if c == OK {
+	if c == OK && r.late {
 		r.n.postpone(r.op, min(r.n.o.Linger, r.op.deadline-r.n.now.Mono))
 	} else {
 		r.n.end(r.op)

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/ashlar-go/ashlar/merkle"
 )
@@ -15,11 +16,15 @@ import (
 //	A ── Merge(key, what A has now) ──▶ B   for every key that A has
 //	B ── Merge(key, what B has now) ──▶ A   for every key that B has
 //
+// What is large is offered by its digest first, and owners begin at different keys: so a
+// node that was away gets from all of them together little more than it missed.
+//
 // It repairs whatever the rest missed: lost hints, replicas restored or wiped, reads that
 // nobody makes.
 
 const (
 	pushWindow   = 16  // merges under way for one comparison
+	offerSize    = 512 // bytes of an object that is offered before it is sent
 	sessionLimit = 64  // comparisons that peers may run here at once
 	voteLimit    = 256 // tombstones in one vote
 )
@@ -37,6 +42,7 @@ type repairer struct {
 	next     int
 	sessions int // that this node began and that run
 	inbound  map[forwardID]*inbound
+	answers  int // of inbound, those that are not over
 
 	nextPing    int64
 	retryGen    bool
@@ -80,6 +86,11 @@ func (n *Node) tick() {
 	for id, until := range n.forward {
 		if until < n.now.Mono {
 			delete(n.forward, id)
+		}
+	}
+	for digest, until := range n.coming {
+		if until < n.now.Mono {
+			delete(n.coming, digest)
 		}
 	}
 	r := &n.repair
@@ -160,11 +171,20 @@ func (n *Node) startSession(p *pair) {
 	ask(sess.Start())
 }
 
-// inbound is a comparison that a peer began.
+// inbound is a comparison that a peer began. It is remembered for a while after its end:
+// a frame that was doubled on its way must not begin another.
 type inbound struct {
-	sess *merkle.Session
+	sess *merkle.Session // nil: over
 	op   *op
 	seq  int
+}
+
+// end is called at the end, and again when it is forgotten.
+func (in *inbound) end(r *repairer) {
+	if in.sess != nil {
+		in.sess = nil
+		r.answers--
+	}
 }
 
 // exchanged answers one frame of a peer's comparison.
@@ -175,15 +195,19 @@ func (n *Node) exchanged(from string, m *Message, part *partition) {
 	case !part.mine:
 		n.refuse(from, m, NotOwner)
 		return
-	case in == nil && m.Counts[0] == 0 && len(n.repair.inbound) < sessionLimit:
+	case in == nil && m.Counts[0] == 0 && n.repair.answers < sessionLimit:
 		in = &inbound{sess: merkle.NewSession(part.tree.View(), n.items(part), merkle.SessionOptions{}), op: n.begin(n.o.Timeout)}
 		in.op.on = func(string, *Message) {}
-		in.op.expired = func() { delete(n.repair.inbound, id) }
+		in.op.expired = func() {
+			in.end(&n.repair)
+			delete(n.repair.inbound, id)
+		}
 		n.repair.inbound[id] = in
+		n.repair.answers++
 	case in == nil:
 		n.refuse(from, m, Unavailable)
 		return
-	case m.Counts[0] != in.seq:
+	case m.Counts[0] != in.seq || in.sess == nil:
 		return // doubled on its way
 	}
 	in.seq++
@@ -191,13 +215,15 @@ func (n *Node) exchanged(from string, m *Message, part *partition) {
 	n.stats.RepairReceived += int64(len(m.Frame))
 	out, err := in.sess.Step(m.Frame)
 	if err != nil {
+		in.end(&n.repair)
 		n.refuse(from, m, Malformed)
 		return
 	}
 	n.stats.RepairSent += int64(len(out))
 	n.reply(from, m, Message{Frame: out})
-	if in.sess.Done() {
-		n.compared(part, from, in.sess)
+	if sess := in.sess; sess.Done() {
+		in.end(&n.repair)
+		n.compared(part, from, sess)
 	}
 }
 
@@ -219,7 +245,8 @@ func (n *Node) compared(part *partition, peer string, sess *merkle.Session) {
 		n.levelled(part, peer)
 	}
 	if len(keys) > 0 {
-		n.push(part, peer, keys)
+		first := slices.Index(part.owners, n.o.ID) * len(keys) / len(part.owners)
+		n.push(part, peer, append(keys[first:], keys[:first]...))
 	}
 }
 
@@ -244,30 +271,43 @@ func (n *Node) arrived(part *partition, key []byte, peer string) {
 func (n *Node) push(part *partition, peer string, keys [][]byte) {
 	flying := 0
 	var more func()
+	var send func(key []byte, offer bool) // one key's merge, or its offer
+	send = func(key []byte, offer bool) {
+		_, enc, err := n.stored(part, key)
+		if err != nil || len(enc) == 0 {
+			return
+		}
+		m := &Message{Kind: Merge, Partition: part.id, Key: key, Counts: [2]int{1, 0}}
+		if offer = offer && len(enc) > offerSize; offer {
+			m.Digest = Digest(enc)
+		} else {
+			m.Object = enc
+		}
+		op := n.begin(n.o.Timeout)
+		flying++
+		op.on = func(_ string, m *Message) {
+			n.end(op)
+			flying--
+			switch m.Code {
+			case OK:
+				n.stats.Repaired++
+			case Wanted:
+				send(key, false)
+			}
+			more()
+		}
+		op.expired = func() {
+			flying--
+			keys = nil // the next comparison finds them again
+		}
+		n.stats.RepairSent += int64(len(m.Object) + len(key))
+		n.call(op, peer, m)
+	}
 	more = func() {
 		for flying < pushWindow && len(keys) > 0 && n.up(peer) {
 			key := keys[0]
 			keys = keys[1:]
-			_, enc, err := n.stored(part, key)
-			if err != nil || len(enc) == 0 {
-				continue
-			}
-			op := n.begin(n.o.Timeout)
-			flying++
-			op.on = func(_ string, m *Message) {
-				n.end(op)
-				flying--
-				if m.Code == OK {
-					n.stats.Repaired++
-				}
-				more()
-			}
-			op.expired = func() {
-				flying--
-				keys = nil // the next comparison finds them again
-			}
-			n.stats.RepairSent += int64(len(enc) + len(key))
-			n.call(op, peer, &Message{Kind: Merge, Partition: part.id, Key: key, Object: enc, Counts: [2]int{1, 0}})
+			send(key, true)
 		}
 	}
 	more()

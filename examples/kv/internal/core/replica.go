@@ -106,6 +106,7 @@ func (n *Node) stored(part *partition, key []byte) (obj Object, enc []byte, err 
 func (n *Node) damaged(err error) {
 	n.stats.Damaged++
 	n.stats.Damage = err.Error()
+	n.note("", "cannot read what is stored: %v", err)
 	if n.now.Mono < n.stats.nextActor {
 		return
 	}
@@ -130,10 +131,9 @@ func (n *Node) keep(part *partition, key, was []byte, before, after *Object, als
 	delete(part.tombs, string(key))
 	if after.Tombstone() {
 		part.tombs[string(key)] = never
-		digest := Digest(enc)
 		n.whenDurable(token, func() {
-			// Its age counts from here, if it is still the same.
-			if _, now, err := n.stored(part, key); err == nil && Digest(now) == digest {
+			// Its age counts from here, if nothing was written since.
+			if part.tombs[string(key)] == never && n.fences.dirty[string(k)] == 0 {
 				part.tombs[string(key)] = n.now.Mono
 			}
 		})
@@ -196,8 +196,29 @@ func codeOf(err error) Code {
 	return Damaged
 }
 
+// offered answers whether an object with this digest is wanted.
+func (n *Node) offered(from string, m *Message, part *partition) {
+	_, enc, err := n.stored(part, m.Key)
+	switch {
+	case err != nil:
+		n.refuse(from, m, codeOf(err))
+	case Digest(enc) == m.Digest:
+		n.arrived(part, m.Key, from)
+		n.whenKeyDurable(objectKey(part.id, m.Key), func() { n.reply(from, m, Message{Digest: m.Digest}) })
+	case n.coming[m.Digest] > n.now.Mono:
+		n.reply(from, m, Message{Code: Coming})
+	default:
+		n.coming[m.Digest] = n.now.Mono + n.o.Timeout
+		n.reply(from, m, Message{Code: Wanted})
+	}
+}
+
 // mergeAt is a peer's: its write, its repair or its hint.
 func (n *Node) mergeAt(from string, m *Message, part *partition) {
+	if len(m.Object) == 0 && m.Digest != 0 {
+		n.offered(from, m, part)
+		return
+	}
 	in, err := DecodeObject(m.Object)
 	if err != nil || in.IsZero() {
 		n.refuse(from, m, Malformed)
@@ -208,6 +229,7 @@ func (n *Node) mergeAt(from string, m *Message, part *partition) {
 		n.refuse(from, m, codeOf(err))
 		return
 	}
+	delete(n.coming, digest)
 	if news {
 		n.stats.Merged++
 	}

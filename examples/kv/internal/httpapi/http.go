@@ -1,6 +1,6 @@
 // Package httpapi serves a node over HTTP.
 //
-//	GET    /kv/{key}   200 and the value; 300 and all siblings; 404
+//	GET    /kv/{key}   200 and the value; 300 and all siblings that differ; 404
 //	PUT    /kv/{key}   204; the body is the value
 //	DELETE /kv/{key}   204
 //	GET    /scan       ?prefix= &after= &limit= &keys=true: a page, as JSON
@@ -17,6 +17,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -118,11 +120,11 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, key []byte) {
 	setContext(head, res.Context)
 	head.Set(HeaderAnswers, strconv.Itoa(res.Answers))
 	head.Set(HeaderEpoch, strconv.FormatUint(res.Epoch, 10))
-	switch len(res.Values) {
+	switch vals := distinct(res.Values); len(vals) {
 	case 0:
 		http.Error(w, "not found", http.StatusNotFound)
 	case 1:
-		v := res.Values[0]
+		v := vals[0]
 		setTimes(head, v)
 		// What clients store is theirs; a browser must not run it as this site's page.
 		head.Set("Content-Type", "application/octet-stream")
@@ -135,9 +137,24 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, key []byte) {
 		head.Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusMultipleChoices)
 		if r.Method == http.MethodGet {
-			json.NewEncoder(w).Encode(siblings{Siblings: values(res.Values)})
+			json.NewEncoder(w).Encode(siblings{Siblings: values(vals)})
 		}
 	}
+}
+
+// distinct leaves out siblings that do not differ, of which it keeps the one written last:
+// they come from a write whose answer was lost and that was made again.
+func distinct(vs []api.Value) (out []api.Value) {
+	for _, v := range vs {
+		i := slices.IndexFunc(out, func(o api.Value) bool { return bytes.Equal(o.Data, v.Data) })
+		switch {
+		case i < 0:
+			out = append(out, v)
+		case v.Written.After(out[i].Written):
+			out[i] = v
+		}
+	}
+	return out
 }
 
 // siblings is the body of a 300 answer.

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/ashlar-go/ashlar/examples/kv/internal/api"
+	"github.com/ashlar-go/ashlar/examples/kv/internal/client"
+	"github.com/ashlar-go/ashlar/examples/kv/internal/front"
+	"github.com/ashlar-go/ashlar/examples/kv/internal/node"
+	"github.com/ashlar-go/ashlar/examples/kv/internal/page"
+	"github.com/ashlar-go/ashlar/examples/kv/internal/view"
+)
+
+// closing is how long requests under way may take when a node stops.
+const closing = 5 * time.Second
+
+// serve runs one node until it is told to stop.
+func serve(args []string, stderr io.Writer) error {
+	fs := flag.NewFlagSet("kv serve", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	path := fs.String("config", "", "the cluster, as JSON: {\"cluster\", \"nodes\": [{\"id\", \"peer\", \"gossip\", \"http\", \"redis\"}, …]}")
+	id := fs.String("id", "", "which of its nodes this is")
+	dir := fs.String("dir", "", "where its data is kept (kv-data/ID)")
+	level := fs.String("log", "info", "debug, info, warn or error")
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return fmt.Errorf("%w: see kv help serve", errUsage)
+	}
+	var lv slog.Level
+	if err := lv.UnmarshalText([]byte(*level)); err != nil || fs.NArg() > 0 || *path == "" || *id == "" {
+		return fmt.Errorf("%w: kv serve -config FILE -id NAME [-dir DIR] [-log LEVEL]", errUsage)
+	}
+	if *dir == "" {
+		*dir = filepath.Join("kv-data", *id)
+	}
+	config, err := node.ReadConfig(*path)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: lv}))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+
+	peers := &processes{config: config}
+	v, err := view.New(config, peers)
+	if err != nil {
+		return err
+	}
+	n, err := node.Open(node.Options{Config: config, ID: *id, Dir: *dir, Logger: log, Event: v.AddNode})
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	peers.self.Store(n)
+	f, err := openFront(n, v, log)
+	if err != nil {
+		return err
+	}
+	self, _ := config.Member(*id)
+	log.Info("kv: serving", "node", *id, "cluster", config.Cluster, "http", self.HTTP, "redis", self.Redis, "dir", *dir)
+	<-ctx.Done()
+	stop() // a second Ctrl-C ends it at once
+	log.Info("kv: closing", "node", *id)
+	end, cancel := context.WithTimeout(context.Background(), closing)
+	defer cancel()
+	return errors.Join(f(end), n.Close())
+}
+
+// openFront opens a node's ports with the dashboard, and returns how to close them.
+func openFront(n *node.Node, v *view.View, log *slog.Logger) (closer func(context.Context) error, err error) {
+	self := n.Self()
+	d, err := v.Dash()
+	if err != nil {
+		return nil, err
+	}
+	o := front.Options{Node: n, Page: d, Logger: log}
+	if o.HTTP, err = net.Listen("tcp", self.HTTP); err != nil {
+		d.Close()
+		return nil, err
+	}
+	if self.Redis != "" {
+		if o.Redis, err = net.Listen("tcp", self.Redis); err != nil {
+			return nil, errors.Join(err, o.HTTP.Close(), d.Close())
+		}
+	}
+	f, err := front.Open(o)
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return func(ctx context.Context) error {
+		return errors.Join(d.Close(), f.Close(ctx))
+	}, nil
+}
+
+// processes is a cluster of several processes as one of them sees it: itself, and the
+// others over HTTP.
+type processes struct {
+	config *node.Config
+	self   atomic.Pointer[node.Node]
+	http   http.Client
+}
+
+// Look implements view.Cluster.
+func (p *processes) Look(ctx context.Context, id string) (s node.Status, up bool) {
+	if n := p.self.Load(); n != nil && n.Self().ID == id {
+		return n.Look(), true
+	}
+	m, _ := p.config.Member(id)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.HTTP+"/status", nil)
+	if err != nil {
+		return s, false
+	}
+	res, err := p.http.Do(r)
+	if err != nil {
+		return s, false
+	}
+	defer res.Body.Close()
+	err = json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&s)
+	return s, err == nil && s.ID == id
+}
+
+// Cut implements view.Cluster: nobody cuts anything here.
+func (p *processes) Cut(string) bool { return false }
+
+// Store implements view.Cluster.
+func (p *processes) Store(id string) (api.Store, error) {
+	if n := p.self.Load(); n != nil && n.Self().ID == id {
+		return n, nil
+	}
+	m, _ := p.config.Member(id)
+	return client.New(client.Options{Addrs: []string{m.HTTP}, HTTP: &p.http})
+}
+
+// Act implements view.Cluster.
+func (p *processes) Act(action, id string) error {
+	if action == page.ActionHeal {
+		return errors.New("nothing is cut: these nodes are processes of their own")
+	}
+	return fmt.Errorf("%s is a process of its own: %s it from a shell", id, action)
+}

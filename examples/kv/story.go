@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	told "github.com/ashlar-go/ashlar/examples/internal/story"
+	"github.com/ashlar-go/ashlar/examples/kv/internal/core"
+	"github.com/ashlar-go/ashlar/examples/kv/internal/local"
+	"github.com/ashlar-go/ashlar/examples/kv/internal/node"
+	"github.com/ashlar-go/ashlar/examples/kv/internal/view"
+)
+
+// Ports of the story, if they are free.
+const (
+	dashPort  = 8000
+	httpPort  = 8001 // of n1; n2 has the next, and so on
+	redisPort = 7001
+)
+
+// hintLimit is small on purpose: what does not fit is left to the comparison of trees,
+// which is worth seeing.
+const hintLimit = 2 << 20
+
+// patience is how long the story waits for anything.
+const patience = 60 * time.Second
+
+type storyFlags struct {
+	check bool
+	data  string
+	dir   string
+	seed  uint64
+}
+
+// story tells the story, and then serves until Ctrl-C.
+func story(args []string, stdout, stderr io.Writer) (err error) {
+	fs := flag.NewFlagSet("kv", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.Usage = func() { usage(stderr); fs.PrintDefaults() }
+	var o storyFlags
+	fs.BoolVar(&o.check, "check", false, "end after the story; the last line says how much of it held")
+	fs.StringVar(&o.data, "data", "", "`folder` whose files are loaded (the sources of Go's standard library)")
+	fs.StringVar(&o.dir, "dir", "", "`folder` for the nodes' data (a temporary one, removed at the end)")
+	fs.Uint64Var(&o.seed, "seed", 1, "of what is chosen at random")
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return fmt.Errorf("%w: see kv help", errUsage)
+	}
+	if fs.NArg() > 0 {
+		return fmt.Errorf("%w: unexpected %q; see kv help", errUsage, fs.Arg(0))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	if o.dir == "" {
+		if o.dir, err = os.MkdirTemp("", "ashlar-kv-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(o.dir)
+	}
+	if o.data == "" {
+		if o.data, err = goSources(ctx); err != nil {
+			return err
+		}
+	}
+	t := &teller{Story: told.New(stdout, isTerminal(stdout)), seed: o.seed, want: map[string][]byte{}}
+	if err := t.open(o); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.close()) }()
+	if err := t.tell(ctx, o.data); err != nil {
+		if ctx.Err() != nil {
+			return errors.New("interrupted")
+		}
+		return err
+	}
+	if err := t.Close(); err != nil || o.check {
+		return err
+	}
+	fmt.Fprintf(stdout, "\nThe five nodes go on. Dashboard: http://%s/\nHTTP: %s    Redis: redis-cli -p %s\nCtrl-C ends them.\n",
+		t.dashAddr, t.cluster.Config.Nodes[0].HTTP, port(t.cluster.Config.Nodes[0].Redis))
+	<-ctx.Done()
+	return nil
+}
+
+// goSources is where the standard library's sources are.
+func goSources(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+	if err != nil {
+		return "", fmt.Errorf("go env GOROOT: %w (-data names another folder to load)", err)
+	}
+	return filepath.Join(strings.TrimSpace(string(out)), "src"), nil
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+func port(addr string) string {
+	_, p, _ := net.SplitHostPort(addr) // it was checked with the configuration
+	return p
+}
+
+// open starts five nodes and the dashboard.
+func (t *teller) open(o storyFlags) (err error) {
+	opts := local.Options{
+		Name: "story", Dir: o.dir, Event: t.event,
+		Tune: func(_ string, c *core.Options) {
+			c.HintBytes, c.Exchange, c.Ping = hintLimit, 1000, 200
+		},
+	}
+	if !o.check && free(dashPort) {
+		opts.HTTP, opts.Redis = httpPort, redisPort
+		for i := range 5 {
+			if !free(httpPort+i) || !free(redisPort+i) {
+				opts.HTTP, opts.Redis = 0, 0
+			}
+		}
+	}
+	if t.cluster, err = local.New(opts); err != nil {
+		return err
+	}
+	if t.view, err = view.New(t.cluster.Config, t); err != nil {
+		return err
+	}
+	d, err := t.view.Dash()
+	if err != nil {
+		return err
+	}
+	addr := "127.0.0.1:0"
+	if opts.HTTP > 0 {
+		addr = fmt.Sprintf("127.0.0.1:%d", dashPort)
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return errors.Join(err, d.Close())
+	}
+	t.dashAddr = l.Addr().String()
+	server := &http.Server{Handler: d, ReadHeaderTimeout: 10 * time.Second}
+	go server.Serve(l)
+	t.closeDash = func() error { return errors.Join(d.Close(), server.Close()) }
+	if err := t.cluster.StartAll(); err != nil {
+		return errors.Join(err, t.close())
+	}
+	return nil
+}
+
+func free(port int) bool {
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return false
+	}
+	l.Close()
+	return true
+}
+
+func (t *teller) close() error { return errors.Join(t.cluster.Close(), t.closeDash()) }
+
+// event is a node's note, for the dashboard: the story has its own lines.
+func (t *teller) event(e node.Event) {
+	if v := t.view; v != nil {
+		v.AddNode(e)
+	}
+}
