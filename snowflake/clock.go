@@ -37,11 +37,19 @@ func (c *wallClock) now() int64 {
 	if c.user != nil {
 		return int64(c.user().Sub(c.epoch))
 	}
-	mono := int64(time.Since(c.base))
-	if mono >= c.expiry.Load() {
-		return c.measure()
+	if wall, ok := c.quick(); ok {
+		return wall
 	}
-	return mono + c.offset.Load()
+	return c.measure()
+}
+
+// quick is now without what cannot be done in line, if the offset is still good.
+func (c *wallClock) quick() (wall int64, ok bool) {
+	if c.user != nil {
+		return 0, false
+	}
+	mono := int64(time.Since(c.base))
+	return mono + c.offset.Load(), mono < c.expiry.Load()
 }
 
 // measure renews the offset. Two goroutines may do so at once: either's offset will do.

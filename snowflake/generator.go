@@ -18,9 +18,10 @@ import (
 //	└──────────────────────────────────┴──────────────┘
 //
 // and the next id is the greater of "the last one plus one" and "now, sequence 0", put in
-// place by one compare-and-swap. When the sequence of a unit is used up, the sum carries
-// into the time: ids run ahead of the clock, and nobody spins. When the clock goes back, the
-// first of the two is the greater one: nothing repeats.
+// place by one compare-and-swap, or, once the clock's unit is begun, by one addition. When
+// the sequence of a unit is used up, the sum carries into the time: ids run ahead of the
+// clock, and nobody spins. When the clock goes back, the first of the two is the greater
+// one: nothing repeats.
 //
 //	 what was announced to the Mark ────────────────────────────────────┐
 //	 now + MaxAhead ───────────────────────────┐                        │
@@ -32,14 +33,14 @@ import (
 //
 //  1. The state only grows, until Close replaces it by one that has no successor. So ids
 //     strictly increase, also between goroutines, and nothing is issued after Close.
-//  2. No state is reached beyond limit, and limit is never above hard, which is what Store
+//  2. No id has a state beyond limit, and limit is never above hard, which is what Store
 //     has made durable. So the next run, which begins beyond the mark, repeats nothing,
 //     however this one ends; nor does the next holder of a leased node.
-//  3. A state is at most MaxAhead ahead of the generator's clock when it is reached, and
-//     that clock at most MaxBack ahead of Options.Now. The excess is waited for, outside of
-//     every lock, or it is an error.
-//  4. limit, free and the clock are hints for speed: a stale reading of them breaks neither
-//     1 nor 2, for hard only grows.
+//  3. The state of an id is at most MaxAhead ahead of the generator's clock when it is
+//     issued, and that clock at most MaxBack ahead of Options.Now. The excess is waited for,
+//     outside of every lock, or it is an error.
+//  4. limit, free, begun and the clock are hints for speed: a stale reading of them breaks
+//     neither 1 nor 2, for hard only grows.
 //
 // Source: Twitter's Snowflake (2010) for the layout; the persisted bound is that of hybrid
 // logical clocks in CockroachDB.
@@ -56,11 +57,13 @@ type Generator struct {
 	maxTick        uint64
 	end            uint64 // the last state
 	ahead          uint64 // MaxAhead in units
+	millis         bool   // the unit is a millisecond
 	born           uint64 // the state before the first id
 
 	skew  atomic.Pointer[skew]
 	limit atomic.Uint64 // states up to here need no look at the mark
 	free  atomic.Uint64 // states up to here need no look at the clock either
+	begun atomic.Uint64 // a unit that the state has reached because the clock did, or never
 
 	_     [64]byte // the state is written all the time, what is above and below seldom
 	state atomic.Uint64
@@ -79,8 +82,17 @@ type Generator struct {
 	failure error         // of Close
 }
 
-// closedState has no successor and is beyond every limit.
-const closedState = 1 << 63
+const (
+	// closedState has no successor and is beyond every limit, also by what is spent on
+	// nothing at the end of time.
+	closedState = 3 << 62
+	// never is no unit.
+	never = 1<<64 - 1
+	// addBits is how long a sequence must be for Next to add before it looks: what
+	// goroutines may spend on nothing at once must be less than a unit, or reserve would
+	// take it for a clock that went back.
+	addBits = 10
+)
 
 // New makes a generator. It reads the mark, if there is one. Errors match ErrLayout,
 // ErrNode, ErrOptions, ErrEpoch, ErrExhausted, ErrMark, ErrCorrupt, ErrBusy, or ErrClock if
@@ -113,9 +125,11 @@ func newGenerator(o Options) (*Generator, error) {
 		maxTick: l.maxTick(),
 		end:     1<<(l.TimeBits+l.SeqBits) - 1,
 		ahead:   uint64(o.MaxAhead / l.Unit),
+		millis:  l.Unit == time.Millisecond,
 	}
 	g.wall.init(l.Epoch, o.Now)
 	g.limit.Store(g.end)
+	g.begun.Store(never)
 	g.hard = g.end
 	wall := g.wall.now()
 	if wall < 0 {
@@ -142,13 +156,26 @@ func newGenerator(o Options) (*Generator, error) {
 // the layout, or for a Store of the mark, MarkEvery at most. Errors match ErrClock,
 // ErrExhausted, ErrMark, ErrLeaseLost or ErrClosed; the first three may pass.
 func (g *Generator) Next() (ID, error) {
-	old := g.state.Load()
-	if old < g.free.Load() && g.state.CompareAndSwap(old, old+1) {
-		return g.id(old + 1), nil
+	if free := g.free.Load(); free != 0 {
+		if old := g.state.Load(); old < free && g.state.CompareAndSwap(old, old+1) {
+			return g.id(old + 1), nil
+		}
 	}
-	now := g.tick(g.now())
+	var now uint64
+	if wall, ok := g.wall.quick(); ok && g.millis {
+		now = min(uint64(wall)/uint64(time.Millisecond), g.maxTick+1) // g.tick in line
+	} else {
+		now = g.tick(g.now())
+	}
+	if g.begun.Load() == now {
+		// The state is in this unit or beyond already: add, which cannot fail, and look
+		// afterwards. A state that turns out to be too far is spent on nothing.
+		if next := g.state.Add(1); next <= g.limit.Load() && next>>(g.seqBits&63) <= now+g.ahead {
+			return g.id(next), nil
+		}
+	}
 	for {
-		old = g.state.Load()
+		old := g.state.Load()
 		next := max(old+1, now<<(g.seqBits&63))
 		if next > g.limit.Load() || next>>(g.seqBits&63) > now+g.ahead {
 			next, _, err := g.reserve(1)
@@ -160,6 +187,9 @@ func (g *Generator) Next() (ID, error) {
 		// After a failed swap the reading of the clock, which costs several swaps, still
 		// serves: another goroutine went ahead, and old+1 is what counts.
 		if g.state.CompareAndSwap(old, next) {
+			if next == now<<(g.seqBits&63) && g.seqBits >= addBits {
+				g.begun.Store(now)
+			}
 			return g.id(next), nil
 		}
 	}

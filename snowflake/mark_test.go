@@ -171,6 +171,39 @@ func TestRestartWithTheClockBack(t *testing.T) {
 	require.Greater(t, refused, 900)
 }
 
+// TestMarkUnderContention crosses marks all the time, from several goroutines.
+func TestMarkUnderContention(t *testing.T) {
+	n := 100_000
+	if testing.Short() {
+		n = 10_000
+	}
+	m := &memMark{}
+	g := newTest(t, Options{Layout: Wide, Mark: m, MarkEvery: time.Millisecond})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			last := ID(0)
+			for range n {
+				id, err := g.Next()
+				for errors.Is(err, ErrMark) { // the machine is busy
+					id, err = g.Next()
+				}
+				if err != nil || id <= last {
+					t.Errorf("%d after %d: %v", id, last, err)
+					return
+				}
+				last = id
+				if durable, _ := m.Load(t.Context()); !Wide.Time(id).Before(durable) {
+					t.Errorf("%v is not before %v", Wide.Time(id), durable)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	require.Positive(t, g.Stats().Marks)
+}
+
 func TestMarkThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		full := errors.New("disk full")

@@ -22,6 +22,10 @@ func (g *Generator) reserve(n uint64) (first, count uint64, err error) {
 			return 0, 0, ErrClosed
 		}
 		first = max(old+1, now<<g.seqBits)
+		limit := g.limit.Load()
+		if first>>g.seqBits > now+g.ahead || first > limit {
+			g.begun.Store(never) // or every call would spend a state on nothing
+		}
 		if first > g.end {
 			return 0, 0, fmt.Errorf("%w: since %v", ErrExhausted, g.o.Layout.End())
 		}
@@ -31,7 +35,6 @@ func (g *Generator) reserve(n uint64) (first, count uint64, err error) {
 			}
 			continue
 		}
-		limit := g.limit.Load()
 		if first > limit {
 			if err := g.extend(first, now); err != nil {
 				return 0, 0, err

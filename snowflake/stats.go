@@ -15,7 +15,7 @@ type counters struct {
 // Stats tells what a generator has been through.
 type Stats struct {
 	Node       uint64
-	Last       ID            // the greatest id issued; 0 before the first and after Close
+	Last       ID            // no id issued is greater; 0 before the first and after Close
 	Ahead      time.Duration // how far Last is ahead of Options.Now; negative: behind; 0 without
 	Skew       time.Duration // how far the generator's clock is ahead of Options.Now
 	Waits      int64         // calls that waited because the sequence was used up
