@@ -171,6 +171,36 @@ func TestRestartWithTheClockBack(t *testing.T) {
 	require.Greater(t, refused, 900)
 }
 
+// TestMarkWithinAUnit runs into a mark that does not move, in a moment of the clock.
+func TestMarkWithinAUnit(t *testing.T) {
+	for _, seqBits := range []uint8{4, 12} {
+		synctest.Test(t, func(t *testing.T) {
+			l := inBubble(Layout{TimeBits: 41, NodeBits: 22 - seqBits, SeqBits: seqBits})
+			m := &memMark{}
+			g := newTest(t, Options{Layout: l, Mark: m, MarkEvery: 2 * time.Millisecond, MaxAhead: time.Second})
+			last := next(t, g)
+			m.hook = func(ctx context.Context, _ time.Time) error {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			n, start := 1, time.Now()
+			for id, err := range g.All() {
+				if err != nil {
+					require.ErrorIs(t, err, ErrMark)
+					break
+				}
+				require.Greater(t, id, last)
+				require.True(t, l.Time(id).Before(m.t))
+				last = id
+				n++
+			}
+			require.InDelta(t, 4<<seqBits, n, 3, "all that the mark allows, but for what is spent on nothing")
+			require.Equal(t, 2*time.Millisecond, time.Since(start))
+			m.hook = nil
+		})
+	}
+}
+
 // TestMarkUnderContention crosses marks all the time, from several goroutines.
 func TestMarkUnderContention(t *testing.T) {
 	n := 100_000
