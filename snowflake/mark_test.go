@@ -55,6 +55,12 @@ func (m *memMark) set(fail error) {
 	m.fail = fail
 }
 
+func (m *memMark) setHook(hook func(context.Context, time.Time) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.hook = hook
+}
+
 // memLease is a lease of a node that is never lost.
 type memLease struct {
 	memMark
@@ -149,7 +155,7 @@ func TestRestartWithTheClockBack(t *testing.T) {
 			time.Sleep(time.Second) // a running Store ends
 
 			clock.back(10 * time.Minute)
-			m.hook = nil
+			m.setHook(nil)
 			g2, err := New(o)
 			if last != 0 {
 				require.ErrorIs(t, err, ErrClock)
@@ -179,10 +185,10 @@ func TestMarkWithinAUnit(t *testing.T) {
 			m := &memMark{}
 			g := newTest(t, Options{Layout: l, Mark: m, MarkEvery: 2 * time.Millisecond, MaxAhead: time.Second})
 			last := next(t, g)
-			m.hook = func(ctx context.Context, _ time.Time) error {
+			m.setHook(func(ctx context.Context, _ time.Time) error {
 				<-ctx.Done()
 				return ctx.Err()
-			}
+			})
 			n, start := 1, time.Now()
 			for id, err := range g.All() {
 				if err != nil {
@@ -196,7 +202,7 @@ func TestMarkWithinAUnit(t *testing.T) {
 			}
 			require.InDelta(t, 4<<seqBits, n, 3, "all that the mark allows, but for what is spent on nothing")
 			require.Equal(t, 2*time.Millisecond, time.Since(start))
-			m.hook = nil
+			m.setHook(nil)
 		})
 	}
 }
