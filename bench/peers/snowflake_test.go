@@ -2,6 +2,7 @@ package peers
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,17 +102,39 @@ func BenchmarkID(b *testing.B) {
 			b.ReportMetric(float64(cpuTime()-cpu)/float64(b.N), "cpu-ns/op")
 		})
 	}
-	for _, m := range makers {
-		b.Run("parallel/"+m.name, func(b *testing.B) {
-			cpu := cpuTime()
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					m.next()
-				}
+	for _, each := range []int{1, 16} {
+		for _, m := range makers {
+			b.Run(fmt.Sprintf("parallel=%d/%s", each, m.name), func(b *testing.B) {
+				cpu := cpuTime()
+				b.SetParallelism(each) // goroutines on each core
+				b.RunParallel(func(pb *testing.PB) {
+					for pb.Next() {
+						m.next()
+					}
+				})
+				used := cpuTime() - cpu
+				b.ReportMetric(float64(used)/float64(b.N), "cpu-ns/op")
+				b.ReportMetric(float64(used)/float64(b.Elapsed()), "cores") // less than there are: somebody else had one
 			})
-			b.ReportMetric(float64(cpuTime()-cpu)/float64(b.N), "cpu-ns/op")
-		})
+		}
 	}
+}
+
+// BenchmarkIDFloor is what two cores can do at best, if every id is to be later than those
+// before it: a reading of the clock, and one atomic operation on a word that both share.
+func BenchmarkIDFloor(b *testing.B) {
+	var word struct {
+		_ [64]byte
+		n atomic.Uint64
+		_ [64]byte
+	}
+	base := time.Now()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			_ = time.Since(base)
+			word.n.Add(1)
+		}
+	})
 }
 
 func BenchmarkIDBatch(b *testing.B) {
