@@ -59,8 +59,8 @@
 //
 // # Costs and concurrency
 //
-// An id costs one reading of the monotonic clock and one compare-and-swap on a word, Fill one
-// of each for a batch; nothing allocates. A generator that issues as fast as its layout
+// An id costs one reading of the monotonic clock and one atomic operation on a word, Fill
+// one of each for a batch; nothing allocates. A generator that issues as fast as its layout
 // allows sleeps in between: Classic's 4,096 ids a millisecond take a tenth of a core. A
 // Mark costs two fsyncs a second while ids are issued, in the background; a SharedLease
 // three requests as often, and for each renewal. Everything here is safe for concurrent use.

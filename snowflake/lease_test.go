@@ -2,6 +2,7 @@ package snowflake
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -432,4 +433,35 @@ func TestAcquireRace(t *testing.T) {
 			require.NoError(t, b.Release(t.Context()))
 		})
 	}
+}
+
+// FuzzLeaseRecord leases a node whose record is anything: it is taken, left alone, or
+// refused, and what is taken keeps its mark.
+func FuzzLeaseRecord(f *testing.F) {
+	f.Add(`{"version":1,"owner":"","expires":"0001-01-01T00:00:00Z","mark":"2026-11-26T09:00:00Z"}`)
+	f.Add(`{"version":1,"owner":"x","expires":"2000-01-01T00:00:00Z","mark":"2026-11-26T09:00:00Z"}`)
+	f.Add(`{"version":1,"owner":"x","expires":"9999-01-01T00:00:00Z"}`)
+	f.Add(`{"version":1e0}`)
+	f.Add(`null`)
+	o, err := LeaseOptions{Nodes: 1}.validate()
+	require.NoError(f, err)
+	f.Fuzz(func(t *testing.T, value string) {
+		s := &MemStore{}
+		_, err := s.CompareAndSet(t.Context(), "snowflake-node-0", 0, []byte(value))
+		require.NoError(t, err)
+		l, err := acquire(t.Context(), s, o, map[uint64]sighting{})
+		if err != nil {
+			require.ErrorIs(t, err, ErrCorrupt)
+			return
+		}
+		if l == nil {
+			return
+		}
+		var was leaseRecord
+		require.NoError(t, json.Unmarshal([]byte(value), &was))
+		mark, err := l.Load(t.Context())
+		require.NoError(t, err)
+		require.True(t, was.Mark.Equal(mark))
+		require.NoError(t, l.Release(t.Context()))
+	})
 }
