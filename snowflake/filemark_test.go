@@ -164,6 +164,14 @@ func TestAcquireFile(t *testing.T) {
 	for _, l := range leases {
 		require.NoError(t, l.Release(t.Context()))
 	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "node-0"), []byte("x"), 0o644))
+	l, err := AcquireFile(dir, 3)
+	require.NoError(t, err)
+	require.Equal(t, uint64(1), l.Node(), "the damaged one is left alone")
+	_, err = AcquireFile(dir, 2)
+	require.ErrorIs(t, err, ErrNoNode)
+	require.ErrorIs(t, err, ErrCorrupt)
+	require.NoError(t, l.Release(t.Context()))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o644))
 	_, err = AcquireFile(filepath.Join(dir, "file"), 3)
 	require.Error(t, err)

@@ -153,8 +153,8 @@ func newGenerator(o Options) (*Generator, error) {
 
 // Next returns an id greater than all that this generator has returned. It waits only when
 // ids have run ahead of the clock by MaxAhead, and then for little more than one unit of
-// the layout, or for a Store of the mark, MarkEvery at most. Errors match ErrClock,
-// ErrExhausted, ErrMark, ErrLeaseLost or ErrClosed; the first three may pass.
+// the layout, or for a Store of the mark, MarkEvery at most. Errors match ErrClock or
+// ErrMark, which may pass, or ErrExhausted, ErrLeaseLost or ErrClosed, which do not.
 func (g *Generator) Next() (ID, error) {
 	if free := g.free.Load(); free != 0 {
 		if old := g.state.Load(); old < free && g.state.CompareAndSwap(old, old+1) {
