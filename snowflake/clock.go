@@ -23,9 +23,10 @@ type wallClock struct {
 const (
 	// offsetLife is how late a step of the wall clock may be seen.
 	offsetLife = 8 * time.Millisecond
-	// offsetNoise is by how much the two clocks of one measurement may be apart before it
-	// is taken again: the goroutine was interrupted between them.
-	offsetNoise = 20 * time.Microsecond
+	// offsetNoise is what two measurements may differ by without a step: the two clocks are
+	// not read at the same moment. Both follow the same corrections of the rate, so that
+	// they do not drift apart.
+	offsetNoise = 100 * time.Microsecond
 )
 
 func (c *wallClock) init(epoch time.Time, user func() time.Time) {
@@ -55,21 +56,31 @@ func (c *wallClock) quick() (wall int64, ok bool) {
 // measure renews the offset. Two goroutines may do so at once: either's offset will do.
 func (c *wallClock) measure() int64 {
 	var wall, mono int64
+	gap := time.Duration(math.MaxInt64)
 	for range 3 {
 		before := time.Since(c.base)
 		t := time.Now()
 		elapsed := t.Sub(c.base)
-		wall, mono = int64(t.Round(0).Sub(c.epoch)), int64(elapsed)
-		if elapsed-before < offsetNoise {
+		// Between before and elapsed the goroutine may have been interrupted, and nobody
+		// knows whether before or after the wall clock was read.
+		if elapsed-before < gap {
+			gap = elapsed - before
+			wall, mono = int64(t.Round(0).Sub(c.epoch)), int64(elapsed)
+		}
+		if gap < offsetNoise {
 			break
 		}
 	}
 	if wall == math.MinInt64 || wall == math.MaxInt64 {
 		return wall
 	}
-	c.offset.Store(wall - mono)
+	old, offset := c.offset.Load(), wall-mono
+	if c.expiry.Load() != 0 && max(old, offset)-min(old, offset) <= int64(max(gap, offsetNoise)) {
+		offset = old // no evidence of a step, and a clock that does not jitter
+	}
+	c.offset.Store(offset)
 	c.expiry.Store(mono + int64(offsetLife))
-	return wall
+	return mono + offset
 }
 
 // time is now as a time, for messages.

@@ -375,14 +375,29 @@ func TestBadOptions(t *testing.T) {
 }
 
 // TestUnique is the whole promise at once: goroutines that take ids by one and by many,
-// each of them in order, none twice, and later calls with greater ones.
+// each of them in order, none twice, and later calls with greater ones. The narrower
+// layouts spend the test at their limit, where calls wait.
 func TestUnique(t *testing.T) {
-	const workers = 8
 	total := *idsFlag
 	if testing.Short() || testkit.Race {
 		total = min(total, 1_000_000)
 	}
-	g := newTest(t, Options{Layout: Wide, Node: 63})
+	for name, l := range map[string]Layout{"wide": Wide, "classic": Classic, "js53": JS53} {
+		t.Run(name, func(t *testing.T) {
+			n := total
+			if name != "wide" {
+				n = min(total, int(l.MaxSeq()+1)*300) // 300 ms
+			}
+			g := newTest(t, Options{Layout: l, Node: l.MaxNode()})
+			requireUnique(t, g, n)
+			t.Logf("%d ids; %v", n, g.Stats())
+		})
+	}
+}
+
+// requireUnique takes total ids with several goroutines.
+func requireUnique(t *testing.T, g *Generator, total int) {
+	const workers = 8
 	var seen bitmap
 	var highest atomic.Int64 // the greatest id that some call has returned
 	var wg sync.WaitGroup
@@ -430,7 +445,6 @@ func TestUnique(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	t.Logf("%d ids; %v", total, g.Stats())
 }
 
 // bitmap is a set of states, in pages so that time may leap.

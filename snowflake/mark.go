@@ -94,20 +94,19 @@ func (g *Generator) announce(tick uint64) {
 // one is due at the unit half.
 func (g *Generator) stored(end, half uint64, err error) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	g.storing, g.markErr = nil, nil
+	lost := errors.Is(err, ErrLeaseLost)
 	switch {
 	case err == nil:
 		g.count.marks.Add(1)
 		g.hard = max(g.hard, end<<g.seqBits-1)
 		g.limit.Store(min(g.hard, half<<g.seqBits))
-	case errors.Is(err, ErrLeaseLost):
+	case lost:
 		// What is left of the announcement is still ours alone, but there is nothing to be
 		// gained from it.
 		g.lost = err
 		g.limit.Store(0)
 		g.free.Store(0)
-		g.o.Logger.Error("snowflake: lease lost", "node", g.o.Node, "err", err)
 	default:
 		g.count.markErrors.Add(1)
 		g.markErr = fmt.Errorf("%w: %w", ErrMark, err)
@@ -115,6 +114,13 @@ func (g *Generator) stored(end, half uint64, err error) {
 		if last := g.state.Load(); last < g.hard {
 			g.limit.Store(last + (g.hard-last)/2)
 		}
+	}
+	g.mu.Unlock()
+	// A logger may ask for Stats.
+	switch {
+	case lost:
+		g.o.Logger.Error("snowflake: lease lost", "node", g.o.Node, "err", err)
+	case err != nil:
 		g.o.Logger.Warn("snowflake: the mark is not durable", "node", g.o.Node, "err", err)
 	}
 }

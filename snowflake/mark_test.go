@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -396,5 +397,43 @@ func TestLostLeaseIsFinal(t *testing.T) {
 		require.NoError(t, g.Close())
 		require.Equal(t, stores, l.stores, "the node's mark is somebody else's by now")
 		require.True(t, l.released)
+	})
+}
+
+// curious is a log handler that asks the generator back.
+type curious struct {
+	slog.Handler
+	g    *Generator
+	said []string
+}
+
+func (c *curious) Enabled(context.Context, slog.Level) bool { return true }
+
+func (c *curious) Handle(_ context.Context, r slog.Record) error {
+	_ = c.g.Stats()
+	c.said = append(c.said, r.Message)
+	return nil
+}
+
+// TestLogger: what goes wrong is told, and whoever is told may ask back.
+func TestLogger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &curious{}
+		l, clock := &memLease{}, &stepped{}
+		g, err := New(Options{Layout: inBubble(Classic), Lease: l, Now: clock.now, Logger: slog.New(c)})
+		require.NoError(t, err)
+		c.g = g
+		next(t, g)
+		clock.back(time.Second)
+		next(t, g)
+		for _, fail := range []error{errors.New("full"), ErrLeaseLost} {
+			l.set(fail)
+			clock.back(-time.Minute)
+			_, err = g.Next()
+			require.ErrorIs(t, err, fail)
+			synctest.Wait()
+		}
+		require.Equal(t, []string{"snowflake: the clock went back", "snowflake: the mark is not durable", "snowflake: lease lost"}, c.said)
+		require.NoError(t, g.Close())
 	})
 }

@@ -90,6 +90,15 @@ func (g *Generator) catchUp(excess uint64, ns int64, p *patience) error {
 
 // absorb makes the generator's clock as late as its ids need, if MaxBack allows.
 func (g *Generator) absorb() error {
+	by, amount, err := g.adoptSkew()
+	if by > 0 {
+		g.o.Logger.Warn("snowflake: the clock went back", "node", g.o.Node, "by", time.Duration(by), "ahead", time.Duration(amount))
+	}
+	return err
+}
+
+// adoptSkew is absorb without telling of it, for a logger may ask for Stats.
+func (g *Generator) adoptSkew() (by, amount int64, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	// Another goroutine may have done it meanwhile. State before clock, as in reserve.
@@ -98,19 +107,18 @@ func (g *Generator) absorb() error {
 	ahead := g.skew.Load().at(wall)
 	now := g.tick(wall + ahead)
 	if old >= closedState || (old+1)>>g.seqBits <= now+g.ahead+1 {
-		return nil
+		return 0, 0, nil
 	}
 	// So far that the next state is within MaxAhead again, counted from the true clock.
 	tick := int64((old+1)>>g.seqBits - g.ahead)
-	amount := behind(tick*int64(g.o.Layout.Unit), wall)
+	amount = behind(tick*int64(g.o.Layout.Unit), wall)
 	if amount > int64(g.o.MaxBack) {
 		g.count.refused.Add(1)
-		return &ClockError{Back: time.Duration(amount), Max: g.o.MaxBack}
+		return 0, 0, &ClockError{Back: time.Duration(amount), Max: g.o.MaxBack}
 	}
 	g.skew.Store(&skew{amount: amount, from: wall})
 	g.count.absorbed.Add(1)
-	g.o.Logger.Warn("snowflake: the clock went back", "node", g.o.Node, "by", time.Duration(amount-ahead), "ahead", time.Duration(amount))
-	return nil
+	return amount - ahead, amount, nil
 }
 
 // behind is by how much wall is before t, which is not negative, without overflow: there
