@@ -18,7 +18,8 @@ import (
 // Store is a compare-and-set store for leases and tickets. It must be linearizable and keep
 // what it acknowledged: etcd, Consul, ZooKeeper, a row of a SQL database, or Redis without
 // failover. A store that answers from a replica or resolves conflicts later gives one node
-// to two holders. Records must not expire: a node's mark is in its record.
+// to two holders. Records must not expire: a node's mark is in its record. snowflaketest.Store
+// checks an implementation.
 type Store interface {
 	// Get returns the value of a key and its revision, which is positive and differs from
 	// those of all other values that the key had or will have. An absent key is a nil
