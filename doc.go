@@ -7,6 +7,7 @@
 //   - bloom: approximate set filters, growing and static
 //   - merkle: replica anti-entropy, and RFC 6962 proofs
 //   - vclock: version vectors, sibling sets, hybrid logical clock
+//   - snowflake: time-ordered ids, leases of worker ids, tickets
 //
 // The systems under examples/ (kv: a replicated key-value store) are composed of these packages and of no other
 // engine; docs/ARCHITECTURE.md shows how they fit together.
