@@ -24,6 +24,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/api"
 	"github.com/ashlar-go/ashlar/snowflake"
@@ -207,10 +208,11 @@ func (h *Handler) fail(w http.ResponseWriter, err error) {
 }
 
 // retryAfter is in how many seconds an error may have passed: the clock needs as long as it
-// is behind, all else is tried again at once.
+// is behind, an hour at most, for it may be set right; all else is tried again at once.
 func retryAfter(err error) int {
 	if c, ok := errors.AsType[*snowflake.ClockError](err); ok && !c.Stalled {
-		return max(1, int(math.Ceil((c.Back - c.Max).Seconds())))
+		wait := min(c.Back-c.Max, time.Hour)
+		return max(1, int(math.Ceil(wait.Seconds())))
 	}
 	return 1
 }
