@@ -138,6 +138,9 @@ func (n *Node) Ready(ctx context.Context) error {
 	}
 }
 
+// ID is the node's name.
+func (n *Node) ID() string { return n.o.ID }
+
 // Layout implements api.Service.
 func (n *Node) Layout() snowflake.Layout { return n.o.Layout }
 
