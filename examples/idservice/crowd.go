@@ -62,6 +62,28 @@ func each(hosts []*local.Host, f func(client.Taker)) {
 	wg.Wait()
 }
 
+// again is how long a client leaves a node alone that refused.
+const again = 20 * time.Millisecond
+
+// insist takes n ids from a node, and asks again as long as it refuses for a reason that may
+// pass, until ctx ends.
+func (c *crowd) insist(ctx context.Context, t client.Taker, n int) ([]snowflake.ID, error) {
+	for {
+		ids, err := t.Take(ctx, n)
+		if _, refused := errors.AsType[*client.Refused](err); !refused {
+			return ids, errors.Join(err, c.note(ids))
+		}
+		c.refused.Add(1)
+		timer := time.NewTimer(again)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, errors.Join(err, ctx.Err())
+		}
+	}
+}
+
 // rush takes total ids as fast as it can.
 func (c *crowd) rush(ctx context.Context, hosts []*local.Host, total, batch int64, progress func(done int64)) error {
 	var next atomic.Int64
@@ -71,10 +93,9 @@ func (c *crowd) rush(ctx context.Context, hosts []*local.Host, total, batch int6
 			if at >= total {
 				return
 			}
-			ids, err := t.Take(ctx, int(min(batch, total-at)))
-			if err == nil {
-				err = c.note(ids)
-			}
+			one, cancel := context.WithTimeout(ctx, patience)
+			_, err := c.insist(one, t, int(min(batch, total-at)))
+			cancel()
 			if err != nil {
 				c.fail(err)
 				return

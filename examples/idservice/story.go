@@ -34,7 +34,7 @@ const (
 const (
 	workers = 4
 	spare   = "n5"
-	ttl     = time.Second
+	ttl     = 2 * time.Second
 )
 
 type storyFlags struct {

@@ -17,9 +17,10 @@ type bounded struct {
 	written atomic.Int64 // when a record was last written, in Unix nanoseconds; 0: never
 }
 
-// newBounded gives each call a third of the lease's life, as often as it is renewed.
+// newBounded gives each call the life of a lease: nobody takes an expired one before it is
+// over for as long again, so that a renewal which was slow once still comes in time.
 func newBounded(s snowflake.Store, ttl time.Duration) *bounded {
-	return &bounded{store: s, timeout: max(ttl/3, 50*time.Millisecond)}
+	return &bounded{store: s, timeout: ttl}
 }
 
 // Get implements snowflake.Store.
