@@ -1,11 +1,11 @@
 // Clocks, ids and marks: a lane for each node, on one axis of time around now. The axis is
-// nearly linear within a fifth of a second and logarithmic beyond, so that a mark one second
+// nearly linear within 20 milliseconds and logarithmic beyond, so that a mark one second
 // ahead and a clock one hour behind fit into one picture.
 
 import { colour, html, mark, span } from "./dom.js";
 
-const LINEAR = 200; // ms
-const EDGE = 2 * 3_600_000; // ms: what is further away is drawn at the edge
+const LINEAR = 20; // ms
+const EDGE = 4 * 3_600_000; // ms: what is further away is drawn at the edge
 const TICKS = [[-3_600_000, "−1 h"], [-60_000, "−1 min"], [-1000, "−1 s"], [0, "now"], [1000, "+1 s"], [60_000, "+1 min"], [3_600_000, "+1 h"]];
 
 /** place is where a time is on the axis, from 0 to 100. */

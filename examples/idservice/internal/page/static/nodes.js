@@ -78,7 +78,7 @@ class Card {
     write(this.field("rate"), rate(node.rate));
     write(this.field("issued"), count(node.issued));
     write(this.field("requests"), node.failed > 0 ? `${count(node.requests)} · ${count(node.failed)} failed` : count(node.requests));
-    write(this.field("renewed"), node.worker < 0 ? "–" : `${seconds(node.renewed)} ago, for ${seconds(node.ttl)}`);
+    write(this.field("renewed"), node.worker < 0 ? "–" : `${seconds(node.renewed)} ago (${seconds(node.ttl)})`);
     write(this.field("leases"), `${count(node.leases)} · ${count(node.lost)}`);
     write(this.field("drift"), node.skew >= 1 ? `${span(node.drift)}, skew ${span(node.skew)}` : span(node.drift));
     this.field("drift").classList.toggle("bad", Math.abs(node.drift) >= 1000);
