@@ -143,6 +143,19 @@ func (f *fleet) awaitServing(want int) {
 	}), "%d processes serve", want)
 }
 
+// awaitHolder is a random process that has a worker id: others have nothing to lose.
+func (f *fleet) awaitHolder(rng *rand.Rand) (i int) {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
+	defer cancel()
+	require.NoError(f.t, local.Await(ctx, func() bool {
+		i = rng.IntN(len(f.procs))
+		s, ok := f.status(i)
+		return ok && s.Worker >= 0
+	}), "a process has a worker id")
+	return i
+}
+
 // TestProcesses runs three processes that share two worker ids, takes ids from all of them
 // over both protocols, and meanwhile kills processes, and stops them for longer than their
 // leases last, so that the one that waits takes their worker ids. No id may come twice.
@@ -167,6 +180,7 @@ func TestProcesses(t *testing.T) {
 		pause(200 + rng.IntN(300))
 		i := rng.IntN(len(f.procs))
 		if round%2 == 0 && freezes {
+			i = f.awaitHolder(rng)
 			p := f.procs[i].Process
 			require.NoError(t, freeze(p))
 			pause(int(4*fleetTTL.Milliseconds()) + rng.IntN(400))
@@ -187,7 +201,13 @@ func TestProcesses(t *testing.T) {
 	require.Empty(t, r.Duplicates)
 	require.Equal(t, r.Count, r.Distinct)
 	require.Greater(t, r.Count, int64(10_000))
-	t.Logf("%d ids, none twice; %d times stopped, %d times killed", r.Count, stops, kills)
+	b, err := os.ReadFile(f.log.Name())
+	require.NoError(t, err)
+	lost := strings.Count(string(b), "lost worker id")
+	if freezes {
+		require.Positive(t, lost, "no process was stopped for longer than its lease")
+	}
+	t.Logf("%d ids, none twice; %d times stopped, %d leases lost, %d times killed", r.Count, stops, lost, kills)
 }
 
 // takeAlways takes ids until ctx ends, and waits long enough for a stopped process to go on

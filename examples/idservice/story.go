@@ -50,7 +50,7 @@ func story(args []string, stdout, stderr io.Writer) (err error) {
 	fs.Usage = func() { usage(stderr); fs.PrintDefaults() }
 	var o storyFlags
 	fs.BoolVar(&o.check, "check", false, "end after the story; the last line says how much of it held")
-	fs.Int64Var(&o.ids, "ids", 8_000_000, "how many ids are taken as fast as they come, from 1,000 to 1,000,000,000")
+	fs.Int64Var(&o.ids, "ids", 5_000_000, "how many ids are taken as fast as they come, from 1,000 to 1,000,000,000")
 	fs.StringVar(&o.dir, "dir", "", "`folder` for leases and for what is needed to prove (a temporary one, removed at the end)")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {

@@ -190,8 +190,11 @@ func (h *Host) take() (*process, error) {
 func (h *Host) Freeze() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.proc == nil || h.frozen {
-		return fmt.Errorf("%w: %s does not run", ErrState, h.ID)
+	switch {
+	case h.proc == nil:
+		return fmt.Errorf("%w: %s is down", ErrState, h.ID)
+	case h.frozen:
+		return fmt.Errorf("%w: %s is frozen", ErrState, h.ID)
 	}
 	h.frozen = true
 	h.proc.run.shut(true)
