@@ -223,29 +223,42 @@ func TestNoDuplicate(t *testing.T) {
 			})
 		}
 	}
-	end := time.Now().Add(4 * time.Second)
-	for time.Now().Before(end) {
-		h := s.Hosts()[rng.IntN(4)]
-		// Some of these cannot be, in the state that the node is in: that is part of it.
-		switch rng.IntN(8) {
-		case 0:
-			_ = h.Kill()
-		case 1:
-			_ = h.Freeze()
-		case 2:
-			_ = h.Thaw()
-		case 3:
-			_ = h.Connect()
-		case 4:
-			h.Clock.Step(time.Duration(rng.Int64N(int64(4*time.Second))) - 2*time.Second)
-		case 5:
-			h.Clock.SetRight()
-		default:
-			_ = h.Start()
-		}
-		pause := time.NewTimer(time.Duration(rng.IntN(60)) * time.Millisecond)
-		<-pause.C
+	pause := func(most time.Duration) {
+		timer := time.NewTimer(time.Duration(rng.Int64N(int64(most))))
+		<-timer.C
 	}
+	for end := time.Now().Add(4 * time.Second); time.Now().Before(end); pause(4 * ttl) {
+		h := s.Hosts()[rng.IntN(4)]
+		switch rng.IntN(4) {
+		case 0:
+			require.NoError(t, h.Kill())
+			h.Clock.Step(-time.Duration(rng.Int64N(int64(3 * time.Second))))
+			pause(ttl)
+			require.NoError(t, h.Start())
+		case 1:
+			require.NoError(t, h.Freeze())
+			pause(6 * ttl)
+			require.NoError(t, h.Thaw())
+			pause(ttl) // awake, and without the store
+			require.NoError(t, h.Connect())
+		case 2:
+			h.Clock.Step(-time.Duration(rng.Int64N(int64(time.Second))))
+		default:
+			h.Clock.SetRight()
+		}
+	}
+	for _, h := range s.Hosts() {
+		h.Clock.SetRight()
+	}
+	await(t, "three nodes serve", func() bool {
+		serving := 0
+		for _, h := range s.Hosts() {
+			if h.Look().Worker >= 0 {
+				serving++
+			}
+		}
+		return serving == 3
+	})
 	cancel()
 	clients.Wait()
 	r, err := book.Verify(func(int64, int64) {})
