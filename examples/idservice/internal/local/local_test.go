@@ -3,6 +3,10 @@ package local
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -267,4 +271,57 @@ func TestNoDuplicate(t *testing.T) {
 	require.Equal(t, r.Count, r.Distinct)
 	require.Greater(t, r.Count, int64(10_000))
 	t.Logf("%d ids, none twice", r.Count)
+}
+
+// TestDamagedStore: nobody gets a worker id whose record cannot be read, for its mark is
+// unknown; the others are as good as before.
+func TestDamagedStore(t *testing.T) {
+	dir := t.TempDir()
+	store, err := snowflake.NewDirStore(dir)
+	require.NoError(t, err)
+	s, err := New(Options{IDs: []string{"a"}, Store: store, Workers: 2, TTL: ttl})
+	require.NoError(t, err)
+	defer s.Close()
+	a := s.Host("a")
+	damage := func(worker int64) {
+		files, err := filepath.Glob(filepath.Join(dir, fmt.Sprintf("*-%d", worker)))
+		require.NoError(t, err)
+		require.Len(t, files, 1)
+		b, err := os.ReadFile(files[0])
+		require.NoError(t, err)
+		b[len(b)/2] ^= 1
+		require.NoError(t, os.WriteFile(files[0], b, 0o644))
+	}
+	for want := range int64(2) {
+		require.NoError(t, a.Start())
+		require.NoError(t, a.Ready(t.Context()))
+		require.Equal(t, want, a.Look().Worker)
+		take(t, a, 1)
+		require.NoError(t, a.Stop())
+		damage(want)
+	}
+	require.NoError(t, a.Start())
+	await(t, "all are damaged", func() bool { return errors.Is(a.Fill(make([]snowflake.ID, 1)), snowflake.ErrCorrupt) })
+	require.ErrorIs(t, a.Fill(make([]snowflake.ID, 1)), api.ErrNoLease)
+
+	require.NoError(t, os.RemoveAll(dir))
+	await(t, "the folder is gone", func() bool { return errors.Is(a.Fill(make([]snowflake.ID, 1)), fs.ErrNotExist) })
+}
+
+// TestClockBeyondTheLayout: a clock before the epoch, or after the last time that an id can
+// tell, is refused; when it is set right the node serves.
+func TestClockBeyondTheLayout(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	s, err := New(Options{IDs: []string{"a"}, Store: &snowflake.MemStore{}, Workers: 1, TTL: ttl})
+	require.NoError(t, err)
+	defer s.Close()
+	a := s.Host("a")
+	for step, want := range map[time.Duration]error{-30 * year: snowflake.ErrEpoch, 100 * year: snowflake.ErrExhausted} {
+		a.Clock.Step(step)
+		require.NoError(t, a.Start())
+		await(t, "refused", func() bool { return errors.Is(a.Fill(make([]snowflake.ID, 1)), want) })
+		a.Clock.SetRight()
+		await(t, "serves", func() bool { return a.Fill(make([]snowflake.ID, 1)) == nil })
+		require.NoError(t, a.Stop())
+	}
 }
