@@ -49,6 +49,9 @@ func usage(w io.Writer) {
 	fmt.Fprint(w, `usage: idservice [-check] [-ids N]                        four nodes in this process and their story
        idservice serve -config FILE -id NAME [-dir DIR]   one node of a service
 
+A configuration: {"workers": 16, "ttl": "10s", "nodes": [
+  {"id": "n1", "http": "127.0.0.1:8301", "redis": "127.0.0.1:7301"}, {"id": "n2", "http": "127.0.0.1:8302"}]}
+
 Then, of any node:
   curl http://HOST:PORT/id                 an id
   curl http://HOST:PORT/id?n=1000          a thousand

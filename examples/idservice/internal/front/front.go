@@ -91,6 +91,11 @@ func Handler(o Options) http.Handler {
 			h.ServeHTTP(w, r)
 			return
 		}
+		if r.URL.Path == "/events" {
+			// A stream outlives the time that a request has to arrive. Where there is no
+			// such bound, there is none to lift.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+		}
 		o.Page.ServeHTTP(w, r)
 	})
 }

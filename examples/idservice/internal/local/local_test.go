@@ -16,6 +16,7 @@ import (
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/api"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/client"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/ledger"
+	"github.com/ashlar-go/ashlar/examples/idservice/internal/node"
 	"github.com/ashlar-go/ashlar/internal/testkit"
 	"github.com/ashlar-go/ashlar/snowflake"
 )
@@ -112,8 +113,18 @@ func TestKilledAndTheClockSetBack(t *testing.T) {
 
 // TestClockSteps: a small step back is smoothed over, a large one refused until it is undone.
 func TestClockSteps(t *testing.T) {
-	s := start(t, 1, "a")
+	var mu sync.Mutex
+	var told []string // guarded by mu
+	s, err := New(Options{IDs: []string{"a"}, Store: &snowflake.MemStore{}, Workers: 1, TTL: ttl, Event: func(e node.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, e.Kind)
+	}})
+	require.NoError(t, err)
+	defer s.Close()
 	a := s.Host("a")
+	require.NoError(t, a.Start())
+	require.NoError(t, a.Ready(t.Context()))
 	last := take(t, a, 1)[0]
 	a.Clock.Step(-2 * time.Second)
 	next := take(t, a, 1)[0]
@@ -121,12 +132,16 @@ func TestClockSteps(t *testing.T) {
 	require.Equal(t, int64(1), a.Look().Absorbed)
 	require.Less(t, a.Look().Drift, -1900.0)
 	a.Clock.Step(-time.Hour)
-	err := a.Fill(make([]snowflake.ID, 1))
+	err = a.Fill(make([]snowflake.ID, 1))
+	require.Error(t, a.Fill(make([]snowflake.ID, 1)))
 	wrong, ok := errors.AsType[*snowflake.ClockError](err)
 	require.True(t, ok, "%v", err)
 	require.Greater(t, wrong.Back, 59*time.Minute)
 	a.Clock.SetRight()
-	require.Greater(t, take(t, a, 1)[0], next)
+	require.Greater(t, take(t, a, 2)[0], next)
+	mu.Lock()
+	defer mu.Unlock()
+	require.Equal(t, []string{"lease", "clock", "clock"}, told, "refused, and good again, each told once")
 }
 
 // brittle is a store that can be made to stall, or to lose what it acknowledges.

@@ -89,6 +89,7 @@ type Node struct {
 	session atomic.Pointer[session] // nil: no worker id
 	first   sync.Once
 	ready   chan struct{} // closed when the first session begins
+	wrong   atomic.Bool   // requests are refused because of the clock
 	count   struct{ requests, failed, issued, leases, lost atomic.Int64 }
 
 	mu  sync.Mutex
@@ -156,10 +157,17 @@ func (n *Node) Fill(dst []snowflake.ID) error {
 	if err == nil {
 		n.count.issued.Add(int64(len(dst)))
 		n.meter.add(int64(len(dst)))
+		if n.wrong.Load() && n.wrong.CompareAndSwap(true, false) {
+			n.event("clock", "is good enough again")
+		}
 		return nil
 	}
 	n.count.failed.Add(1)
 	switch {
+	case errors.Is(err, snowflake.ErrClock):
+		if n.wrong.CompareAndSwap(false, true) {
+			n.event("clock", "refuses requests: %v", err)
+		}
 	case errors.Is(err, snowflake.ErrLeaseLost):
 		s.end()
 		return fmt.Errorf("%w: %w", api.ErrNoLease, err)
