@@ -1,0 +1,2 @@
+// Package ratelimit limits how often things happen.
+package ratelimit
