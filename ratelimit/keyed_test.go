@@ -416,7 +416,7 @@ func TestAttackByNewKeys(t *testing.T) {
 	}
 }
 
-func TestMemory(t *testing.T) {
+func TestBytesAKey(t *testing.T) {
 	n := 1_000_000
 	if testing.Short() || testkit.Race {
 		n = 100_000
