@@ -40,7 +40,9 @@ func (f *refusals) find(reqs []Request, dst []Decision, now int64) bool {
 			left := time.Duration(x.until - now)
 			dst[i] = x.said
 			dst[i].ResetAfter = max(x.said.ResetAfter-x.said.RetryAfter, 0) + left
-			dst[i].RetryAfter = left
+			if dst[i].RetryAfter = left; r.N > r.quota() {
+				dst[i].RetryAfter = Never
+			}
 			found = true
 		}
 	}
