@@ -91,7 +91,8 @@ func (s *table[K]) rebuild(now int64) (forgot int) {
 		}
 	}
 	old, wide, logs := s.entries, s.wide, s.logs
-	size := (live+1)*8/5 + 4
+	// By halves at most: when the idle ones come back it need not grow again from nothing.
+	size := max((live+1)*8/5+4, len(old)/2)
 	forgot = s.used - live
 	s.entries, s.used = make([]entry[K], size), live
 	s.makeWide()
