@@ -236,10 +236,7 @@ func (r *rule) tell(s state, lg *stamps, now, n int64, ok bool) Decision {
 		}
 		d.RetryAfter = time.Duration(lg.freeAt(lg.sum+n-r.quota) + r.per - now)
 	default:
-		used := max((s.at-now)*r.e+int64(s.b), 0)
-		if s.at < now {
-			used = 0
-		}
+		used := r.used(s, now)
 		d.Remaining, d.ResetAfter = floorDiv(r.tol-used, r.p), r.duration(used)
 		d.RetryAfter = r.duration(used + r.cost(n) - r.tol)
 	}
@@ -252,6 +249,18 @@ func (r *rule) tell(s state, lg *stamps, now, n int64, ok bool) Decision {
 		d.RetryAfter = max(d.RetryAfter, 1)
 	}
 	return d
+}
+
+// used is how far a theoretical arrival time is ahead of now, in units. A clock that went
+// back far sees more than can be counted, and all that is more than ever fits is the same.
+func (r *rule) used(s state, now int64) int64 {
+	if s.at < now {
+		return 0
+	}
+	if s.at-now > 2*maxUnits/r.e {
+		return 2 * maxUnits
+	}
+	return (s.at-now)*r.e + int64(s.b)
 }
 
 // counterRetry is when n are admitted if nothing else comes: still in this window, when
@@ -308,7 +317,7 @@ func (r *rule) carry(o *rule, s state, now int64) state {
 	case SlidingLog:
 		return state{at: max(s.at-o.per+r.per, now)}
 	default:
-		d := r.split(min(scale((s.at-now)*o.e+int64(s.b), r.p, o.p), 2*maxUnits))
+		d := r.split(scale(o.used(s, now), r.p, o.p))
 		return state{at: now + d.ns, b: d.frac}
 	}
 }

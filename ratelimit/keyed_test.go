@@ -317,6 +317,22 @@ func TestClockGoesBack(t *testing.T) {
 	}
 }
 
+// Far back, under a rate that leaves the clock few bits.
+func TestClockGoesFarBack(t *testing.T) {
+	clock := &hand{}
+	k, err := NewKeyed[string](KeyedOptions{Limits: []Limit{{Events: 4_294_967_291, Per: time.Second, Burst: 3}}, Now: clock.now})
+	require.NoError(t, err)
+	clock.advance(100 * 24 * time.Hour)
+	require.True(t, k.Take("x", 3).OK)
+	clock.advance(-99 * 24 * time.Hour)
+	d := k.Take("x", 1)
+	require.False(t, d.OK)
+	require.LessOrEqual(t, d.Remaining, int64(0))
+	require.Positive(t, d.RetryAfter)
+	require.NoError(t, k.SetTier("", PerHour(10)))
+	require.False(t, k.Allow("x"))
+}
+
 func TestNegativeBalanceIsPaidBack(t *testing.T) {
 	clock := &hand{}
 	k, err := NewKeyed[string](KeyedOptions{Limits: []Limit{PerSecond(10)}, Now: clock.now})

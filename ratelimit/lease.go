@@ -176,8 +176,7 @@ func (s *Shared) takeLeased(ctx context.Context, r *Request, d *Decision) error 
 		case s.ctx.Err() != nil:
 			return ErrClosed
 		case err != nil:
-			s.failed(err)
-			err = s.instead(ctx, []Request{*r}, one[:])
+			err = s.without(ctx, []Request{*r}, one[:], err)
 			*d = one[0]
 			return err
 		}

@@ -24,6 +24,8 @@ var (
 	ErrDeadline = errors.New("ratelimit: wait would exceed the deadline")
 	// ErrFull means that a queue or a table is full.
 	ErrFull = errors.New("ratelimit: full")
+	// ErrCorrupt means that a store holds something under a key that no limiter wrote.
+	ErrCorrupt = errors.New("ratelimit: corrupt value in the store")
 	// ErrClosed means that the thing was closed.
 	ErrClosed = errors.New("ratelimit: closed")
 )

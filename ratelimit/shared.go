@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -44,8 +45,8 @@ type SharedOptions struct {
 	Lease int64
 	// LeaseTime bounds how much later than taken a leased event may be spent. 0 means 1 s.
 	LeaseTime time.Duration
-	// MaxCalls bounds the calls of the store under way; more count as failures. 0 means
-	// 1,000.
+	// MaxCalls bounds the calls of the store under way; while there are so many, others
+	// are decided by OnFailure. 0 means 1,000.
 	MaxCalls int
 	// OnBreaker is told when the breaker opens, with the error, and closes, with nil. It
 	// may be called from any goroutine.
@@ -127,7 +128,7 @@ func (s *Shared) now() int64 { return s.o.Now().UnixNano() }
 
 // Take decides on all requests together; what it returns is the decision of the limit that
 // decides. Failures of the store are no errors but Degraded decisions. Errors: those of
-// Check, the error of ctx when that is done before the store has answered, and ErrClosed.
+// Check, also when the store finds them; the error of ctx when that is done before the store has answered, and ErrClosed.
 func (s *Shared) Take(ctx context.Context, reqs ...Request) (Decision, error) {
 	dst := make([]Decision, len(reqs))
 	if err := s.TakeEach(ctx, reqs, dst); err != nil {
@@ -174,8 +175,29 @@ func (s *Shared) ask(ctx context.Context, reqs []Request, dst []Decision) error 
 	case s.ctx.Err() != nil:
 		return ErrClosed
 	}
-	s.failed(err)
+	return s.without(ctx, reqs, dst, err)
+}
+
+// without goes on after a call of the store has failed.
+func (s *Shared) without(ctx context.Context, reqs []Request, dst []Decision, err error) error {
+	switch {
+	case errors.Is(err, ErrLimit), errors.Is(err, ErrOptions):
+		return err // the requests are bad, not the store
+	case !answered(err):
+		s.failed(err)
+	}
 	return s.instead(ctx, reqs, dst)
+}
+
+// answered says that the store is there, although this call failed. A corrupt value must
+// not cut off the other keys, nor a crowd before the store those behind it.
+func answered(err error) bool {
+	for _, e := range []error{nil, ErrLimit, ErrOptions, ErrCorrupt, ErrFull} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // call asks the store in a goroutine of its own: one that does not heed its context must
@@ -252,7 +274,7 @@ func (s *Shared) tryAgain(reqs []Request) {
 		return
 	}
 	s.wg.Go(func() {
-		if err := s.call(s.ctx, peek, make([]Decision, len(peek))); err == nil {
+		if err := s.call(s.ctx, peek, make([]Decision, len(peek))); answered(err) {
 			s.succeeded()
 		} else {
 			s.stats.failures.Add(1)

@@ -24,8 +24,9 @@ type Request struct {
 // is taken, or none is. It fills dst[i], which must be as long as reqs, with what the limit
 // of reqs[i] says by itself; all was taken if all are OK. A cost that never fits, or a
 // negative one, is refused by its decision. Errors: ErrLimit for bad limits, ErrOptions for
-// no requests or two with the same counts; whatever else goes wrong. After an error it is
-// not known whether something was taken.
+// no requests or two with the same counts; ErrCorrupt if what it holds makes no sense, and
+// nothing was taken; ErrFull if there is no room; whatever else goes wrong, and it is not
+// known whether something was taken.
 //
 // Reset forgets all counts of keys, under any limit.
 //

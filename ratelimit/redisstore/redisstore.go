@@ -54,13 +54,8 @@ import (
 	"github.com/ashlar-go/ashlar/ratelimit"
 )
 
-var (
-	// ErrCorrupt means that a key in Redis holds something that this package did not
-	// write. Nothing was taken. Store.Reset removes it.
-	ErrCorrupt = errors.New("redisstore: corrupt value")
-	// ErrReply means that the server's answer was not understood.
-	ErrReply = errors.New("redisstore: unexpected reply")
-)
+// ErrReply means that the server's answer was not understood.
+var ErrReply = errors.New("redisstore: unexpected reply")
 
 // Doer sends one command and returns its reply: int64, string or []byte, nil, or []any of
 // these; a server's error as error, with its text. It must heed ctx and be safe for
@@ -110,8 +105,9 @@ const maxWord = 1 << 52
 
 // Take implements ratelimit.Store: one EVALSHA; one EVAL more when the server does not know
 // the script yet. Beside the errors of ratelimit.Check: ratelimit.ErrLimit if a limit cannot
-// be kept in microseconds (windows below 1 µs, logs of more than 100,000 events), ErrCorrupt,
-// ErrReply, and those of the client.
+// be kept in microseconds (windows below 1 µs, logs of more than 100,000 events),
+// ratelimit.ErrCorrupt for a key that holds something that this package did not write, and
+// that Reset removes; ErrReply, and those of the client.
 func (s *Store) Take(ctx context.Context, reqs []ratelimit.Request, dst []ratelimit.Decision) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -140,7 +136,7 @@ func (s *Store) Take(ctx context.Context, reqs []ratelimit.Request, dst []rateli
 	}
 	if err != nil {
 		if strings.Contains(err.Error(), "CORRUPT") {
-			return fmt.Errorf("%w: %w", ErrCorrupt, err)
+			return fmt.Errorf("%w: %w", ratelimit.ErrCorrupt, err)
 		}
 		return err
 	}

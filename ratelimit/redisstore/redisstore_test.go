@@ -152,8 +152,21 @@ func TestCorruptValues(t *testing.T) {
 			_, err = c.Do(t.Context(), set...)
 			require.NoError(t, err)
 			err = s.Take(t.Context(), []ratelimit.Request{good, req}, dst)
-			require.ErrorIs(t, err, redisstore.ErrCorrupt, "%v: %v", a, set)
+			require.ErrorIs(t, err, ratelimit.ErrCorrupt, "%v: %v", a, set)
 		}
+		// It does not cut off other keys.
+		sh, err := ratelimit.NewShared(s, ratelimit.SharedOptions{OnFailure: ratelimit.FailClosed})
+		require.NoError(t, err)
+		d, err := sh.Take(t.Context(), req)
+		require.NoError(t, err)
+		require.True(t, !d.OK && d.Degraded)
+		good.N = 0
+		d, err = sh.Take(t.Context(), good)
+		require.NoError(t, err)
+		require.False(t, d.Degraded)
+		require.NoError(t, sh.Close())
+		good.N = 1
+
 		require.NoError(t, s.Reset(t.Context(), "k"))
 		require.NoError(t, s.Take(t.Context(), []ratelimit.Request{good, req}, dst))
 		require.EqualValues(t, 1, dst[0].Remaining, "nothing was taken meanwhile")
