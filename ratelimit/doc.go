@@ -11,7 +11,7 @@
 // # Which one
 //
 //	Limiter      one rate in this process               lock-free; may wait, reserve, give back
-//	Keyed        a rate for each user, address, …       29 bytes beside the key, at most
+//	Keyed        a rate for each user, address, …       at most 39 bytes beside the key
 //	Concurrency  work in flight, not a rate             fixed, or found from latency
 //	Shared       limits of several processes            one round trip to a Store (redisstore)
 //	Edge         the same, without the round trip       synchronises later, with a stated error

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -608,5 +609,14 @@ func TestKeyedNoAllocations(t *testing.T) {
 				k.Peek("x")
 			}), "%v", a)
 		}
+	}
+}
+
+func TestShardsAreWholeLines(t *testing.T) {
+	if unsafe.Sizeof(uintptr(0)) == 8 {
+		require.Zero(t, unsafe.Sizeof(table[string]{})%64)
+		require.LessOrEqual(t, unsafe.Offsetof(table[string]{}.wide), uintptr(64))
+		require.EqualValues(t, 64, unsafe.Sizeof(cell{}))
+		require.EqualValues(t, 32, unsafe.Sizeof(entry[string]{}))
 	}
 }

@@ -115,6 +115,9 @@ func (x *pace) duration(units int64) time.Duration {
 	if units <= 0 {
 		return 0
 	}
+	if x.e == 1 { // the usual case, without a division
+		return time.Duration(units)
+	}
 	d := units / x.e
 	if units%x.e != 0 {
 		d++
