@@ -40,8 +40,7 @@ type ConcurrencyOptions struct {
 	// Memory is for how long the best latency seen is believed to be what the work needs
 	// without a queue. 0 means 30 minutes. An incident that is shorter does not move it.
 	Memory time.Duration
-	// OnChange is told the old and the new limit, under the lock: it must be quick and
-	// not call the limiter.
+	// OnChange is told the old and the new limit, by the Done that has changed it.
 	OnChange func(old, now int)
 	// Now is the clock; nil means time.Now. Timers of the queue always run on real time.
 	Now func() time.Time
@@ -233,11 +232,19 @@ func (p Permit) Done(o Outcome) {
 	if c == nil {
 		return
 	}
+	if old, now := c.done(p, o); old != now && c.o.OnChange != nil {
+		c.o.OnChange(old, now)
+	}
+}
+
+// done is Done; it returns the limit before and after.
+func (c *Concurrency) done(p Permit, o Outcome) (before, after int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	before = c.limit
 	s := &c.slots[p.at]
 	if s.gen != p.gen {
-		return
+		return before, before
 	}
 	s.gen++
 	c.spare = append(c.spare, p.at)
@@ -246,17 +253,13 @@ func (p Permit) Done(o Outcome) {
 	if o == Dropped {
 		c.stats.Dropped++
 	}
-	if limit := c.adapt.ended(c.limit, s.since, now, o); limit != c.limit {
-		if c.o.OnChange != nil {
-			c.o.OnChange(c.limit, limit)
-		}
-		c.limit = limit
-	}
+	c.limit = c.adapt.ended(c.limit, s.since, now, o)
 	for c.flying < c.limit && len(c.queue) > 0 {
 		w := heap.Pop(&c.queue).(*waiter)
 		w.permit = c.grant(now)
 		close(w.ready)
 	}
+	return before, c.limit
 }
 
 // ConcurrencyStats are the state of now and counts since the start.

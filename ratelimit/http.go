@@ -33,7 +33,8 @@ type HTTPOptions struct {
 	Cost func(*http.Request) int64
 	// Excess says what becomes of requests beyond the limit.
 	Excess Excess
-	// MaxWait bounds the wait of Queue, and of a LeakyBucket's Delay. 0 means 1 s.
+	// MaxWait bounds the wait of Queue. 0 means 1 s. A LeakyBucket's Delay is waited for in
+	// any case: its limit bounds it.
 	MaxWait time.Duration
 	// Degraded serves requests beyond the limit if Excess is Degrade.
 	Degraded http.Handler
@@ -171,7 +172,7 @@ func (h *limited) take(ctx context.Context, reqs []Request) (Decision, error) {
 				return d, nil
 			}
 		}
-		if err := sleep(ctx, min(pause, h.o.MaxWait)); err != nil || d.OK {
+		if err := sleep(ctx, pause); err != nil || d.OK {
 			return d, err
 		}
 		waited += pause

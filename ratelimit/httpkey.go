@@ -60,8 +60,9 @@ func ByUser(user func(*http.Request) string, limits ...Limit) KeyFunc {
 	})
 }
 
-// ByRoute counts all clients together by the pattern of http.ServeMux that matched; requests
-// that matched none are not limited.
+// ByRoute counts all clients together by the pattern of http.ServeMux that matched: it is for
+// handlers behind the mux, for before it none has matched, and such requests are not
+// limited.
 func ByRoute(limits ...Limit) KeyFunc {
 	f := by("route:", limits, func(kind string, r *http.Request) (string, error) { return kind + r.Pattern, nil })
 	return func(r *http.Request) ([]Request, error) {

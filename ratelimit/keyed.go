@@ -34,7 +34,7 @@ type KeyedOptions struct {
 	// MaxKeys bounds the keys that are remembered at once. 0 means 1,000,000.
 	MaxKeys int
 	OnFull  OnFull
-	// OnChange is told of each change of the rules. It must not change them itself.
+	// OnChange is told of each change of the rules, also of those that were refused.
 	OnChange func(Change)
 	// Now is the clock. Nil means time.Now, read in the cheapest way. A clock that goes
 	// back is taken to stand still until it has caught up.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"math/big"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -18,102 +17,6 @@ import (
 
 	"github.com/ashlar-go/ashlar/internal/testkit"
 )
-
-// hand is a clock that the test moves.
-type hand struct{ ns atomic.Int64 }
-
-func (h *hand) now() time.Time          { return time.Unix(1_700_000_000, 0).Add(time.Duration(h.ns.Load())) }
-func (h *hand) advance(d time.Duration) { h.ns.Add(int64(d)) }
-func (h *hand) unix() int64             { return h.now().UnixNano() }
-
-// model is the definition of an algorithm for one key under one limit, written for
-// plainness.
-type model interface {
-	admits(now, n int64) (ok bool, take func())
-}
-
-func newModel(a Algorithm, l Limit) model {
-	switch a {
-	case FixedWindow:
-		return &windowModel{l: l}
-	case SlidingLog:
-		return &logModel{l: l}
-	case SlidingCounter:
-		return &counterModel{l: l, count: map[int64]int64{}}
-	case LeakyBucket:
-		return &queueModel{l: l}
-	default:
-		return &bucketModel{*newBucket(l)}
-	}
-}
-
-type bucketModel struct{ bucket }
-
-func (m *bucketModel) admits(now, n int64) (bool, func()) {
-	m.take(now, 0)
-	return m.tokens.Cmp(big.NewRat(n, 1)) >= 0, func() { m.take(now, n) }
-}
-
-type windowModel struct {
-	l          Limit
-	window, in int64
-}
-
-func (m *windowModel) admits(now, n int64) (bool, func()) {
-	if w := now / int64(m.l.Per); w != m.window {
-		m.window, m.in = w, 0
-	}
-	return m.in+n <= m.l.Events, func() { m.in += n }
-}
-
-type logModel struct {
-	l    Limit
-	seen []int64
-}
-
-func (m *logModel) admits(now, n int64) (bool, func()) {
-	in := int64(0)
-	for _, at := range m.seen {
-		if at > now-int64(m.l.Per) {
-			in++
-		}
-	}
-	return in+n <= m.l.Events, func() {
-		for range n {
-			m.seen = append(m.seen, now)
-		}
-	}
-}
-
-type counterModel struct {
-	l     Limit
-	count map[int64]int64
-}
-
-func (m *counterModel) admits(now, n int64) (bool, func()) {
-	per := int64(m.l.Per)
-	w := now / per
-	est := new(big.Rat).Mul(big.NewRat(m.count[w-1], 1), big.NewRat(per-now%per, per))
-	est.Add(est, big.NewRat(m.count[w]+n, 1))
-	return est.Cmp(big.NewRat(m.l.Events, 1)) <= 0, func() { m.count[w] += n }
-}
-
-// queueModel has departures at a constant pace; who is in the queue has not departed, and
-// has been served for the whole of the time that it takes.
-type queueModel struct {
-	l    Limit
-	free *big.Rat // when the server is free
-}
-
-func (m *queueModel) admits(now, n int64) (bool, func()) {
-	t, each := big.NewRat(now, 1), big.NewRat(int64(m.l.Per), m.l.Events)
-	if m.free == nil || m.free.Cmp(t) < 0 {
-		m.free = t
-	}
-	end := new(big.Rat).Add(m.free, new(big.Rat).Mul(each, big.NewRat(n, 1)))
-	most := new(big.Rat).Add(t, new(big.Rat).Mul(each, big.NewRat(m.l.Burst, 1)))
-	return end.Cmp(most) <= 0, func() { m.free = end }
-}
 
 var algorithms = []Algorithm{GCRA, TokenBucket, LeakyBucket, FixedWindow, SlidingLog, SlidingCounter}
 
@@ -451,63 +354,6 @@ func TestBytesAKey(t *testing.T) {
 	t.Logf("at most %.1f bytes a key beside the key", worst)
 }
 
-func TestTiers(t *testing.T) {
-	clock := &hand{}
-	var seen []Change
-	k, err := NewKeyed[string](KeyedOptions{
-		Limits: []Limit{PerHour(100)}, Tiers: map[string][]Limit{"premium": {PerHour(1000)}},
-		Now: clock.now, OnChange: func(c Change) { seen = append(seen, c) },
-	})
-	require.NoError(t, err)
-	require.True(t, k.Take("ada", 40).OK)
-	require.NoError(t, k.Assign("ada", "premium"))
-	require.EqualValues(t, 960, k.Peek("ada").Remaining)
-	require.ErrorIs(t, k.Assign("ada", "gold"), ErrOptions)
-	clock.advance(2 * time.Hour)
-	require.EqualValues(t, 1000, k.Peek("ada").Remaining, "idle keys stay in their tier")
-
-	require.ErrorIs(t, k.SetTier("premium", PerHour(0)), ErrLimit)
-	require.EqualValues(t, 1000, k.Peek("ada").Remaining, "a bad rule changes nothing")
-	require.True(t, k.Take("ada", 10).OK)
-	require.NoError(t, k.SetTier("premium", PerHour(2000)))
-	require.EqualValues(t, 1990, k.Peek("ada").Remaining)
-
-	require.NoError(t, k.SetTier("premium", Limit{Name: "hour", Events: 2000, Per: time.Hour, Burst: 2000}, Limit{Name: "second", Events: 5, Per: time.Second, Burst: 5}))
-	require.Equal(t, "second", k.Take("ada", 5).Limit)
-	require.False(t, k.Allow("ada"))
-	require.True(t, k.Take("bob", 100).OK, "others are not concerned")
-	require.False(t, k.Allow("bob"))
-
-	require.NoError(t, k.SetLimits("bob", PerHour(150)))
-	require.EqualValues(t, 50, k.Peek("bob").Remaining)
-	require.Equal(t, []Limit{PerHour(150)}, k.Limits("bob"))
-	require.NoError(t, k.SetLimits("bob", PerHour(160)))
-	require.EqualValues(t, 60, k.Peek("bob").Remaining)
-	require.NoError(t, k.SetLimits("bob"))
-	require.Zero(t, k.Peek("bob").Remaining)
-	require.Equal(t, []Limit{PerHour(100)}, k.Limits("bob"))
-
-	require.NoError(t, k.DropTier("premium"))
-	require.ErrorIs(t, k.DropTier("premium"), ErrOptions)
-	require.ErrorIs(t, k.DropTier(""), ErrOptions)
-	require.EqualValues(t, 100, k.Peek("ada").Quota)
-	require.Len(t, k.Tiers(), 1)
-
-	audit := k.Audit()
-	require.Equal(t, len(seen), len(audit))
-	require.ErrorIs(t, audit[0].Err, ErrLimit)
-	require.Nil(t, audit[0].After)
-	require.Equal(t, []Limit{PerHour(1000)}, audit[0].Before)
-	require.Equal(t, clock.now(), audit[1].At)
-	for _, c := range audit {
-		require.NotEmpty(t, c.String())
-	}
-	for range 2 * maxAudit {
-		require.NoError(t, k.SetTier("", PerHour(100)))
-	}
-	require.Len(t, k.Audit(), maxAudit)
-}
-
 // Several limits are taken together or not at all, from several goroutines: no event is
 // charged to one limit and refused by another.
 func TestAllOrNothing(t *testing.T) {
@@ -540,33 +386,6 @@ func TestAllOrNothing(t *testing.T) {
 	for i, r := range s.set.tiers[0].rules {
 		x, _ := s.state(at, i)
 		require.EqualValues(t, 3000, r.quota-r.tell(x, nil, k.now(), 0, true).Remaining)
-	}
-}
-
-// Rules change while others take; every decision is by one of the two rules.
-func TestRulesChangeUnderLoad(t *testing.T) {
-	k, err := NewKeyed[int](KeyedOptions{Limits: []Limit{PerHour(10)}})
-	require.NoError(t, err)
-	var wg sync.WaitGroup
-	for range 3 {
-		wg.Go(func() {
-			for i := range 5000 {
-				if q := k.Take(i%500, 1).Quota; q != 10 && q != 20 {
-					t.Errorf("quota %d", q)
-				}
-			}
-		})
-	}
-	for i := range 50 {
-		require.NoError(t, k.SetTier("", PerHour(int64(10+i%2*10))))
-		require.NoError(t, k.SetLimits(i, PerHour(20)))
-	}
-	wg.Wait()
-	require.NoError(t, k.SetTier("", PerHour(10)))
-	for key := 100; key < 500; key++ {
-		left := k.Peek(key).Remaining
-		require.LessOrEqual(t, left, int64(0))
-		require.GreaterOrEqual(t, left, int64(-10))
 	}
 }
 

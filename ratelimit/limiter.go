@@ -60,9 +60,10 @@ type cell struct {
 // in Wait, and starts no goroutine. The zero Limiter denies everything.
 type Limiter struct {
 	cell  atomic.Pointer[cell]
-	start time.Time // the clock's zero, with its monotonic reading
-	line  atomic.Pointer[line]
+	start time.Time  // the clock's zero, with its monotonic reading
 	mu    sync.Mutex // replacing the cell; the line
+	line  *line
+	holey atomic.Bool // there are holes in the line
 }
 
 // New makes a limiter that starts with its whole burst. ErrLimit if l cannot be kept.
@@ -106,7 +107,7 @@ func (l *Limiter) allow(now, n int64) bool {
 		tat := c.tat.Load()
 		next := max(tat, t) + cost
 		if next > t+c.tol {
-			if tat == frozen || l.line.Load() != nil {
+			if tat == frozen || l.holey.Load() {
 				return l.allowSlowly(now, n)
 			}
 			return false
@@ -147,7 +148,7 @@ func (l *Limiter) take(now, n int64) Decision {
 		}
 		next := max(tat, t) + n*c.p
 		if next > t+c.tol || (n == 0 && next+c.p > t+c.tol) {
-			if n > 0 && l.line.Load() != nil && l.takeHole(now, n) {
+			if n > 0 && l.holey.Load() && l.takeHole(now, n) {
 				return c.decide(tat, t, n, true)
 			}
 			return c.decide(tat, t, n, false)
@@ -237,7 +238,7 @@ func (l *Limiter) SetLimit(n Limit) error {
 		return err
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	old := l.cell.Load()
 	if old == nil {
 		return fmt.Errorf("%w: a zero Limiter denies and has no limit to change", ErrOptions)
@@ -265,7 +266,7 @@ func (l *Limiter) at(now int64) (*cell, int64) {
 	} else if uint64(d) > c.horizon {
 		l.mu.Lock()
 		c = l.cover(l.cell.Load(), now)
-		l.mu.Unlock()
+		l.unlock()
 	}
 	return c, max(now-c.base, 0) * c.e
 }

@@ -28,7 +28,7 @@ import (
 // cancelled when.
 //
 // Every reader of the line holds the limiter's lock; Allow comes here only when it would
-// have to refuse.
+// have to refuse and there are holes.
 
 // line is who waits and what was given back among them.
 type line struct {
@@ -52,6 +52,14 @@ type claim struct {
 	done    bool // cancelled
 	err     error
 	moved   chan struct{} // of a waiter: look again
+}
+
+// unlock releases the limiter's lock and lets Allow know whether there are holes.
+func (l *Limiter) unlock() {
+	if l.line != nil {
+		l.holey.Store(len(l.line.holes) > 0)
+	}
+	l.mu.Unlock()
 }
 
 // due is how far the claim's time is ahead of t, in units.
@@ -88,7 +96,7 @@ func (ln *line) settle(c *cell, t int64) {
 
 // moveLine counts everything in line from a base that is d ns later.
 func (l *Limiter) moveLine(c *cell, d int64) {
-	ln := l.line.Load()
+	ln := l.line
 	if ln == nil {
 		return
 	}
@@ -102,7 +110,7 @@ func (l *Limiter) moveLine(c *cell, d int64) {
 
 // waiting is what those in line take who can be placed anew. The lock must be held.
 func (l *Limiter) waiting(c *cell, t int64) (sum int64) {
-	ln := l.line.Load()
+	ln := l.line
 	if ln == nil {
 		return 0
 	}
@@ -118,7 +126,7 @@ func (l *Limiter) waiting(c *cell, t int64) (sum int64) {
 // replaceWaiters puts those who wait in line for c, which nobody else has seen yet. The
 // lock must be held.
 func (l *Limiter) replaceWaiters(c *cell) {
-	ln := l.line.Load()
+	ln := l.line
 	if ln == nil {
 		return
 	}
@@ -148,15 +156,15 @@ func (l *Limiter) claim(n int64, maxWait time.Duration, fixed bool) (*claim, err
 		return nil, fmt.Errorf("%w: %d", ErrCost, n)
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	c := l.cell.Load()
 	if c == nil || n > c.burst {
 		return nil, ErrNever
 	}
-	ln := l.line.Load()
+	ln := l.line
 	if ln == nil {
 		ln = &line{}
-		l.line.Store(ln)
+		l.line = ln
 	}
 	k := &claim{lim: l, cost: n * c.p, n: n, epoch: ln.epoch, fixed: fixed}
 	if !fixed {
@@ -197,8 +205,8 @@ func (l *Limiter) claim(n int64, maxWait time.Duration, fixed bool) (*claim, err
 // takeHole serves n events from what cancelled reservations left.
 func (l *Limiter) takeHole(now, n int64) bool {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	ln, c := l.line.Load(), l.cover(l.cell.Load(), now)
+	defer l.unlock()
+	ln, c := l.line, l.cover(l.cell.Load(), now)
 	t := max(now-c.base, 0) * c.e
 	if n > c.burst {
 		return false
@@ -216,8 +224,8 @@ func (l *Limiter) takeHole(now, n int64) bool {
 // cancel gives back what of k's slot lies ahead.
 func (l *Limiter) cancel(k *claim) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	ln := l.line.Load()
+	defer l.unlock()
+	ln := l.line
 	if k.done || k.epoch != ln.epoch {
 		return
 	}
@@ -298,14 +306,14 @@ func (ln *line) addHole(h span) {
 // delay is the time until a claim's turn.
 func (l *Limiter) delay(k *claim) (time.Duration, error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	if k.err != nil || k.settled {
 		return 0, k.err
 	}
 	now := l.now()
 	c := l.cover(l.cell.Load(), now)
 	t := max(now-c.base, 0) * c.e
-	l.line.Load().settle(c, t)
+	l.line.settle(c, t)
 	if k.settled {
 		return 0, nil
 	}

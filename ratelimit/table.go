@@ -261,8 +261,9 @@ func (s *table[K]) carry(at int, from, to *tier, now int64) {
 	s.put(at, next[:len(to.rules)])
 }
 
-// adopt changes to a new ruleset. Keys of dropped tiers fall to the default.
-func (s *table[K]) adopt(set *ruleset, now int64) {
+// adopt changes to a new ruleset; used says that keys may be in the tier that is another
+// now. Keys of dropped tiers fall to the default.
+func (s *table[K]) adopt(set *ruleset, now int64, used bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.set
@@ -277,6 +278,9 @@ func (s *table[K]) adopt(set *ruleset, now int64) {
 				s.copyWide(i, wide, logs, i, old.stride)
 			}
 		}
+	}
+	if !used {
+		return
 	}
 	for i := range s.entries {
 		e := &s.entries[i]

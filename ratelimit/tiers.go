@@ -123,47 +123,41 @@ const maxAudit = 256
 // the table takes. ErrLimit or ErrOptions if the limits are bad: then the old ones stay, and
 // the audit shows the error.
 func (k *Keyed[K]) SetTier(name string, limits ...Limit) error {
-	k.admin.Lock()
-	defer k.admin.Unlock()
-	set := k.rules.Load()
-	i, known := int(set.byName[name]), true
-	if name != "" {
-		var n uint16
-		if n, known = set.byName[name]; !known {
-			i = set.spare()
-		} else {
+	return k.change(Change{Tier: name}, func(c *Change) error {
+		set, i := k.rules.Load(), 0
+		if n, known := set.byName[name]; known {
 			i = int(n)
+		} else if name != "" {
+			i = set.spare()
 		}
-	}
-	c := Change{Tier: name}
-	if known {
-		c.Before = set.tiers[i].limits
-	}
-	t, err := newTier(name, limits, k.alg, k.origin)
-	if err == nil {
+		if i < len(set.tiers) && set.tiers[i] != nil {
+			c.Before = set.tiers[i].limits
+		}
+		t, err := newTier(name, limits, k.alg, k.origin)
+		if err != nil {
+			return err
+		}
 		c.After = t.limits
-		err = k.install(i, t)
-	}
-	return k.audited(c, err)
+		return k.install(i, t)
+	})
 }
 
 // DropTier removes a tier; its keys fall back to the default. The default itself and unknown
 // tiers cannot be dropped: ErrOptions.
 func (k *Keyed[K]) DropTier(name string) error {
-	k.admin.Lock()
-	defer k.admin.Unlock()
-	set := k.rules.Load()
-	c := Change{Tier: name}
-	i, ok := set.byName[name]
-	if !ok || name == "" {
-		return k.audited(c, fmt.Errorf("%w: no tier %q to drop", ErrOptions, name))
-	}
-	c.Before = set.tiers[i].limits
-	k.mu.Lock()
-	maps.DeleteFunc(k.own, func(_ K, n uint16) bool { return n == i })
-	k.owned.Store(int64(len(k.own)))
-	k.mu.Unlock()
-	return k.audited(c, k.install(int(i), nil))
+	return k.change(Change{Tier: name}, func(c *Change) error {
+		set := k.rules.Load()
+		i, ok := set.byName[name]
+		if !ok || name == "" {
+			return fmt.Errorf("%w: no tier %q to drop", ErrOptions, name)
+		}
+		c.Before = set.tiers[i].limits
+		k.mu.Lock()
+		maps.DeleteFunc(k.own, func(_ K, n uint16) bool { return n == i })
+		k.owned.Store(int64(len(k.own)))
+		k.mu.Unlock()
+		return k.install(int(i), nil)
+	})
 }
 
 // Assign puts key into a tier until it is assigned another one; "" is the default again.
@@ -182,30 +176,29 @@ func (k *Keyed[K]) Assign(key K, name string) error {
 // SetLimits gives key limits of its own; none takes them away again. At most some 65,000
 // keys can have some (ErrFull). It is audited like SetTier.
 func (k *Keyed[K]) SetLimits(key K, limits ...Limit) error {
-	k.admin.Lock()
-	defer k.admin.Unlock()
-	set := k.rules.Load()
-	c := Change{Key: fmt.Sprint(key)}
-	i := set.spare()
-	if n, ok := k.ownTier(key); ok && set.tiers[n].name == "" {
-		i, c.Before = int(n), set.tiers[n].limits
-	}
-	if len(limits) == 0 {
-		if c.Before == nil {
-			return nil
+	return k.change(Change{Key: fmt.Sprint(key)}, func(c *Change) error {
+		set := k.rules.Load()
+		i := set.spare()
+		if n, ok := k.ownTier(key); ok && set.tiers[n].name == "" {
+			i, c.Before = int(n), set.tiers[n].limits
 		}
-		k.assign(key, 0)
-		return k.audited(c, k.install(i, nil))
-	}
-	t, err := newTier("", limits, k.alg, k.origin)
-	if err == nil {
+		if len(limits) == 0 {
+			if c.Before == nil {
+				return nil
+			}
+			k.assign(key, 0)
+			return k.install(i, nil)
+		}
+		t, err := newTier("", limits, k.alg, k.origin)
+		if err != nil {
+			return err
+		}
 		c.After = t.limits
-		err = k.install(i, t)
-	}
-	if err == nil {
-		k.assign(key, uint16(i))
-	}
-	return k.audited(c, err)
+		if err = k.install(i, t); err == nil {
+			k.assign(key, uint16(i))
+		}
+		return err
+	})
 }
 
 // Tiers are the names of all tiers, sorted, and their limits. The default is "".
@@ -234,31 +227,35 @@ func (k *Keyed[K]) Audit() []Change {
 	return slices.Clone(k.changes)
 }
 
-// audited notes a change and returns err. The admin lock must be held; the hook runs
-// under it and must not change rules.
-func (k *Keyed[K]) audited(c Change, err error) error {
-	if c.At, c.Err = k.wall(), err; err != nil {
+// change makes a change of the rules, notes it, and tells the hook when no lock is held.
+func (k *Keyed[K]) change(c Change, do func(*Change) error) error {
+	k.admin.Lock()
+	if c.Err = do(&c); c.Err != nil {
 		c.After = nil
 	}
+	c.At = k.wall()
 	if len(k.changes) == maxAudit {
 		k.changes = slices.Delete(k.changes, 0, 1)
 	}
 	k.changes = append(k.changes, c)
+	k.admin.Unlock()
 	if k.onChange != nil {
 		k.onChange(c)
 	}
-	return err
+	return c.Err
 }
 
 // install makes t the tier of number i, everywhere.
 func (k *Keyed[K]) install(i int, t *tier) error {
-	set, err := k.rules.Load().with(i, t, k.alg)
+	old := k.rules.Load()
+	set, err := old.with(i, t, k.alg)
 	if err != nil {
 		return err
 	}
 	k.rules.Store(set)
+	used := i < len(old.tiers) && old.tiers[i] != nil
 	for j := range k.shards {
-		k.shards[j].adopt(set, k.now())
+		k.shards[j].adopt(set, k.now(), used)
 	}
 	return nil
 }
