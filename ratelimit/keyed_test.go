@@ -385,7 +385,9 @@ func TestAllOrNothing(t *testing.T) {
 	require.True(t, ok)
 	for i, r := range s.set.tiers[0].rules {
 		x, _ := s.state(at, i)
-		require.EqualValues(t, 3000, r.quota-r.tell(x, nil, k.now(), 0, true).Remaining)
+		var d Decision
+		r.tell(&d, x, nil, k.now(), 0, true)
+		require.EqualValues(t, 3000, r.quota-d.Remaining)
 	}
 }
 
@@ -438,4 +440,17 @@ func TestShardsAreWholeLines(t *testing.T) {
 		require.EqualValues(t, 64, unsafe.Sizeof(cell{}))
 		require.EqualValues(t, 32, unsafe.Sizeof(entry[string]{}))
 	}
+}
+
+func TestEventsRoundDown(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := rapid.Int64Range(1, 1<<60).Draw(t, "p") >> rapid.IntRange(0, 59).Draw(t, "shift")
+		r, units := &rule{pace: pace{p: max(p, 1)}}, rapid.Int64Range(-1<<62, 1<<62).Draw(t, "units")
+		r.perUnit = 1 / float64(r.p)
+		require.Equal(t, floorDiv(units, r.p), r.events(units))
+		near := units / r.p * r.p
+		for d := int64(-1); d <= 1; d++ {
+			require.Equal(t, floorDiv(near+d, r.p), r.events(near+d))
+		}
+	})
 }
