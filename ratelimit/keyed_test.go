@@ -132,6 +132,37 @@ func TestEdges(t *testing.T) {
 	require.EqualValues(t, 30, k.Peek("x").Remaining)
 }
 
+// The textbook's token buckets, and limits as well-known services state them.
+func TestTextbook(t *testing.T) {
+	for _, c := range []struct {
+		limit Limit
+		pause time.Duration
+		again int
+	}{
+		{Limit{Events: 2, Per: time.Second, Burst: 10}, 5 * time.Second, 10},
+		{Limit{Events: 10, Per: time.Second, Burst: 100}, 3 * time.Second, 30},
+		{Limit{Events: 900, Per: 15 * time.Minute, Burst: 900}, time.Minute, 60},
+		{Limit{Events: 5000, Per: time.Hour, Burst: 5000}, time.Hour, 5000},
+		{Limit{Events: 10_000, Per: 30 * 24 * time.Hour, Burst: 10_000}, 24 * time.Hour, 333},
+		{Limit{Events: 10_000, Per: time.Second, Burst: 5000}, 100 * time.Millisecond, 1000},
+	} {
+		for _, a := range []Algorithm{GCRA, TokenBucket} {
+			clock := &hand{}
+			k, err := NewKeyed[string](KeyedOptions{Limits: []Limit{c.limit}, Algorithm: a, Now: clock.now})
+			require.NoError(t, err)
+			count := func() (n int) {
+				for k.Allow("x") {
+					n++
+				}
+				return n
+			}
+			require.EqualValues(t, c.limit.Burst, count())
+			clock.advance(c.pause)
+			require.Equal(t, c.again, count(), "%v", c.limit)
+		}
+	}
+}
+
 func TestLeakyBucketDrainsEvenly(t *testing.T) {
 	clock := &hand{}
 	k, err := NewKeyed[string](KeyedOptions{Limits: []Limit{{Events: 3, Per: time.Second, Burst: 4}}, Algorithm: LeakyBucket, Now: clock.now})
