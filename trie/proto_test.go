@@ -18,24 +18,24 @@ func TestProto(t *testing.T) {
 	headMin := 256
 	if v := os.Getenv("HEADMIN"); v != "" { headMin, _ = strconv.Atoi(v) }
 	t0 := time.Now()
-	var sm sampler
-	step := max(1, len(ps)/300)
-	for i := 1; i < len(ps)-30 && !sm.full(); i += step {
-		for j := i; j < i+30; j++ { sm.add([]byte(ps[j-1].t), []byte(ps[j].t), []byte(ps[j+1].t)) }
-	}
-	tab := trainSymbols(sm.tails)
-	t1 := time.Now()
-	w := newTreeWriter(tab, headMin)
+	bl := NewBuilder(BuilderOptions{HeadMin: headMin, Fold: FoldNone})
 	raw := 0
 	var total uint64
-	for _, p := range ps { w.add([]byte(p.t), p.s, nil); raw += len(p.t); total += p.s }
-	w.finish()
+	for _, i := range rand.New(rand.NewPCG(1,1)).Perm(len(ps)) { p := ps[i]; if err := bl.Add(p.t, p.s); err != nil { t.Fatal(err) }; raw += len(p.t); total += p.s }
+	t1 := time.Now()
+	s, err := bl.Build(t.Context()); if err != nil { t.Fatal(err) }
 	t2 := time.Now()
-	s := &Snapshot{arena: w.arena, root: w.root, best: w.best, terms: w.terms, symbols: tab}
-	buildHeads(s, w.heavy, 16)
-	t3 := time.Now()
 	n := float64(len(ps))
-	fmt.Printf("terms %d raw %.2f arena %.2f B/term, heads %d: %.2f + %.2f; train %v write %v heads %v sampleB %d\n", len(ps), float64(raw)/n, float64(len(s.arena))/n, len(w.heavy), float64(len(s.heads.blob))/n, float64(len(s.heads.index))/n, t1.Sub(t0), t2.Sub(t1), t3.Sub(t2), sm.bytes)
+	fmt.Printf("terms %d raw %.2f arena %.2f B/term, heads %.2f + %.2f total %.2f; add %v build %v symbols %d\n", len(ps), float64(raw)/n, float64(len(s.arena))/n, float64(len(s.heads.blob))/n, float64(len(s.heads.index))/n, float64(s.SizeBytes())/n, t1.Sub(t0), t2.Sub(t1), s.symbols.n)
+	ps = ps[:0]
+	for k, v := range s.All() { ps = append(ps, pair{k,v}) }
+	if len(ps) != s.Len() { t.Fatal(len(ps), s.Len()) }
+	for i := 0; i < len(ps); i += 97 { if sc, ok := s.Score(ps[i].t); !ok || sc != ps[i].s { t.Fatal(ps[i], sc, ok) } }
+	f, _ := os.CreateTemp("", "x"); s.WriteTo(f); f.Close()
+	t3 := time.Now()
+	s, err = Open(f.Name()); if err != nil { t.Fatal(err) }
+	fmt.Println("open", time.Since(t3))
+	os.Remove(f.Name())
 
 	// score-weighted terms, all prefixes
 	cum := make([]uint64, len(ps)); var c uint64

@@ -54,6 +54,20 @@ func (t *symbols) appendDecoded(dst, codes []byte) []byte {
 	return dst
 }
 
+// length is the length of the text of codes.
+func (t *symbols) length(codes []byte) int {
+	n := 0
+	for i := 0; i < len(codes); i++ {
+		if codes[i] == escape {
+			n++
+			i++
+		} else {
+			n += int(t.size[codes[i]])
+		}
+	}
+	return n
+}
+
 // match compares the text of codes with b. It returns how many bytes of b it matched and
 // whether that is all of one of the two.
 func (t *symbols) match(codes, b []byte) (n int, same bool) {
@@ -276,7 +290,15 @@ type sampler struct {
 	bytes int
 }
 
-func (s *sampler) full() bool { return s.bytes >= trainBytes }
+// thin returns an even part of the sample of at most trainBytes or so.
+func (s *sampler) thin() [][]byte {
+	step := s.bytes/trainBytes + 1
+	var out [][]byte
+	for i := 0; i < len(s.tails); i += step {
+		out = append(out, s.tails[i])
+	}
+	return out
+}
 
 // add takes the tail that key would have as a leaf between its neighbours in key order.
 func (s *sampler) add(before, key, after []byte) {

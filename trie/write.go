@@ -71,7 +71,9 @@ func (w *treeWriter) add(key []byte, score uint64, display []byte) {
 		w.closeTo(common(w.last, key))
 	}
 	w.some = true
-	w.terms++
+	if bytes.IndexByte(key, aliasMark) < 0 {
+		w.terms++
+	}
 	w.last = append(w.last[:0], key...)
 	w.pending = child{best: score, end: len(key), count: 1, show: bytes.Clone(display)}
 }
@@ -122,7 +124,8 @@ func (w *treeWriter) close(n openNode) child {
 	}
 	w.children = w.children[:n.children]
 	w.codes = w.codes[:n.codes]
-	if made.count >= w.headMin {
+	// Nobody types the mark of an alias.
+	if made.count >= w.headMin && bytes.IndexByte(w.last[:n.depth], aliasMark) < 0 {
 		w.heavy = append(w.heavy, heavyNode{bytes.Clone(w.last[:n.depth]), made.group, made.best, made.count})
 	}
 	return made

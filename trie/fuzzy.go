@@ -1,0 +1,8 @@
+package trie
+
+type Fuzzy struct{ MaxEdits int }
+type fuzzyQuery struct{}
+type fuzzyCursor struct{}
+func (f Fuzzy) allowed(q *fuzzyQuery, prefix []byte) int { return 0 }
+func (c *fuzzyCursor) start(s *Snapshot, q *fuzzyQuery, edits int) {}
+func (c *fuzzyCursor) next(h *hit) bool { return false }
