@@ -44,7 +44,7 @@ func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 	table := s.symbols.marshal(nil)
 	sections := [][]byte{s.arena, s.heads.blob, s.heads.index, table}
 
-	b := append([]byte(fileMagic), fileVersion, byte(s.fold), flag(s.aliases), 0)
+	b := append([]byte(fileMagic), fileVersion, byte(s.fold), boolByte(s.aliases), 0)
 	for _, n := range []uint64{uint64(s.terms), uint64(s.root), s.best, uint64(s.longest), uint64(s.heads.maxPath)} {
 		b = binary.LittleEndian.AppendUint64(b, n)
 	}
@@ -73,7 +73,7 @@ func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 	return total, put(sums.finish())
 }
 
-func flag(b bool) byte {
+func boolByte(b bool) byte {
 	if b {
 		return 1
 	}

@@ -52,8 +52,8 @@ func (f Fold) append(dst []byte, s string) []byte {
 	return dst
 }
 
-// foldUnicode repeats composition and folding until neither changes anything: folding may
-// leave text that composes, and composed text that folds.
+// foldUnicode composes and folds until neither changes anything: folding may leave text
+// that composes, and composing text that folds.
 func foldUnicode(dst []byte, s string) []byte {
 	start := len(dst)
 	dst = norm.NFKC.AppendString(dst, s)
@@ -62,10 +62,11 @@ func foldUnicode(dst []byte, s string) []byte {
 		dst = appendFolded(dst, start, end)
 		same := bytes.Equal(dst[start:end], dst[end:])
 		dst = slices.Delete(dst, start, end)
-		if same {
+		normal := norm.NFKC.IsNormal(dst[start:])
+		if same && normal {
 			break
 		}
-		if !norm.NFKC.IsNormal(dst[start:]) {
+		if !normal {
 			end = len(dst)
 			dst = norm.NFKC.Append(dst, dst[start:end]...)
 			dst = slices.Delete(dst, start, end)

@@ -249,4 +249,3 @@ func appendHead(b []byte, c *cursor, n heavyNode, headK int) []byte {
 	}
 	return b
 }
-

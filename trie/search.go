@@ -50,7 +50,8 @@ func (s *Snapshot) NewSearcher() *Searcher {
 }
 
 // Search returns the query's best completions: those that need fewer edits first, then by
-// score, descending, then by folded term. The slice and the strings in it are valid
+// score, descending, then by folded term; of a term that is found by an inner word, the
+// part from that word on counts. The slice and the strings in it are valid
 // until the next call; copy what you keep, or use [Snapshot.TopK].
 func (q *Searcher) Search(query Query) []Completion {
 	defer q.s.mapping.alive()
@@ -79,6 +80,7 @@ type results struct {
 	text       []byte          // what the terms of aliases are made of
 	seen       map[string]bool // keys, if a term can be found in several ways
 	list       []Completion
+	hit        hit
 }
 
 // begin prepares for a query; false if it has no result.
@@ -113,8 +115,8 @@ func (o *results) full() bool { return len(o.list) >= o.query.K }
 
 // collect takes hits until there are enough.
 func (o *results) collect(from stream, edits uint8) {
-	var h hit
-	for !o.full() && from.next(&h) {
+	h := &o.hit // not a variable: it would be allocated
+	for !o.full() && from.next(h) {
 		key := h.key
 		if mark := bytes.IndexByte(key, aliasMark); mark >= 0 {
 			start := len(o.text)

@@ -106,12 +106,12 @@ func yieldAll(from stream, prefix []byte, yield func(Completion) bool) {
 // Score returns the exact score of a term.
 func (s *Snapshot) Score(term string) (score uint64, ok bool) {
 	defer s.mapping.alive()
-	var buf [128]byte
-	key, ok := s.fold.query(buf[:0], term)
-	if !ok {
+	q := s.searcher()
+	defer s.pool.Put(q)
+	if q.out.prefix, ok = s.fold.query(q.out.prefix[:0], term); !ok {
 		return 0, false
 	}
-	score, _, ok = s.lookup(key)
+	score, _, ok = s.lookup(q.out.prefix)
 	return score, ok
 }
 

@@ -59,8 +59,9 @@ func (t *symbols) length(codes []byte) int {
 	n := 0
 	for i := 0; i < len(codes); i++ {
 		if codes[i] == escape {
-			n++
-			i++
+			if i++; i < len(codes) {
+				n++
+			}
 		} else {
 			n += int(t.size[codes[i]])
 		}
