@@ -19,7 +19,7 @@ type hit struct {
 type cursor struct {
 	s      *Snapshot
 	buf    []byte // paths and keys; entries point into it
-	front  frontier
+	front  frontier[struct{}]
 	keep   bool // keys stay valid until the next start
 	floor  int  // of a cursor that does not keep: size of buf to tidy it at
 	head   head
@@ -80,7 +80,7 @@ func (c *cursor) openGroup(group int, best uint64, path []byte) {
 }
 
 func (c *cursor) push(r *record, pos, off, size int) {
-	c.front.push(entry{r.best, pos, uint32(off), uint32(size), uint16(order(r.label, r.first)), false}, c.buf)
+	c.front.push(with[struct{}]{entry: entry{r.best, pos, uint32(off), uint32(size), uint16(order(r.label, r.first)), false}}, c.buf)
 }
 
 // walk goes down to prefix, of which done bytes lead to the group, and pushes what is there.
@@ -113,7 +113,7 @@ func (c *cursor) walk(prefix []byte, done, group int, best uint64) {
 		if done+1+n >= len(prefix) { // the prefix ends in this label
 			off := len(c.buf)
 			c.buf = append(c.buf, prefix[:done]...)
-			c.front.push(entry{r.best, pos, uint32(off), uint32(done), uint16(order(true, r.first)), true}, c.buf)
+			c.front.push(with[struct{}]{entry: entry{r.best, pos, uint32(off), uint32(done), uint16(order(true, r.first)), true}}, c.buf)
 			return
 		}
 		if r.child == 0 {
@@ -126,7 +126,7 @@ func (c *cursor) walk(prefix []byte, done, group int, best uint64) {
 
 // next finds the next completion; false if there is none.
 func (c *cursor) next(h *hit) bool {
-	for c.left > 0 {
+	if c.left > 0 {
 		c.left--
 		c.given++
 		rest, show, ok := c.s.heads.next(&c.head)
@@ -170,7 +170,7 @@ func (c *cursor) search(h *hit) bool {
 	// The path of the group that r stands in is buf[off:off+size]; its copy at the end of
 	// the buffer grows, label by label, into the key, and serves as the path of all
 	// groups on the way.
-	pos, off, size := e.pos, int(e.path), int(e.size)
+	off, size := int(e.path), int(e.size)
 	if !e.alone {
 		c.pushNext(&r, off, size)
 	}
@@ -184,8 +184,7 @@ func (c *cursor) search(h *hit) bool {
 		if r.child == 0 {
 			break
 		}
-		pos = r.child
-		if !read(a, pos, r.best, &r) {
+		if !read(a, r.child, r.best, &r) {
 			return false
 		}
 		c.pushNext(&r, start, len(c.buf)-start)

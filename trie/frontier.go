@@ -21,22 +21,29 @@ type entry struct {
 // each has one result that is as good as the entry: few enough to be kept sorted, and
 // most of what comes is worse than all of them and dropped by one comparison. Otherwise
 // it is a heap.
-type frontier struct {
-	entries []entry
+//
+// With an entry goes what else a search must know when it comes back to it.
+type frontier[T any] struct {
+	entries []with[T]
 	head    int // of a sorted frontier: what is before it was popped
 	limit   int // of a sorted frontier: results still wanted; 0 for a heap
 }
 
 const maxSorted = 64
 
-func (f *frontier) reset(limit int) {
+func (f *frontier[T]) reset(limit int) {
 	if limit > maxSorted {
 		limit = 0
 	}
 	f.entries, f.head, f.limit = f.entries[:0], 0, limit
 }
 
-func (f *frontier) empty() bool { return f.head == len(f.entries) }
+func (f *frontier[T]) empty() bool { return f.head == len(f.entries) }
+
+type with[T any] struct {
+	entry
+	extra T
+}
 
 // before reports whether a's best term comes before b's.
 func before(a, b *entry, buf []byte) bool {
@@ -61,27 +68,27 @@ func beforeTie(a, b *entry, buf []byte) bool {
 	return p < q
 }
 
-func (f *frontier) push(e entry, buf []byte) {
+func (f *frontier[T]) push(e with[T], buf []byte) {
 	if f.limit == 0 {
 		f.heapPush(e, buf)
 		return
 	}
 	if n := len(f.entries); n-f.head >= f.limit {
-		if !before(&e, &f.entries[n-1], buf) {
+		if !before(&e.entry, &f.entries[n-1].entry, buf) {
 			return
 		}
 		f.entries = f.entries[:n-1]
 	}
 	f.entries = append(f.entries, e)
 	i := len(f.entries) - 1
-	for ; i > f.head && before(&e, &f.entries[i-1], buf); i-- {
+	for ; i > f.head && before(&e.entry, &f.entries[i-1].entry, buf); i-- {
 		f.entries[i] = f.entries[i-1]
 	}
 	f.entries[i] = e
 }
 
 // pop removes the first entry; the frontier is not empty.
-func (f *frontier) pop(buf []byte) entry {
+func (f *frontier[T]) pop(buf []byte) with[T] {
 	if f.limit == 0 {
 		return f.heapPop(buf)
 	}
@@ -91,19 +98,19 @@ func (f *frontier) pop(buf []byte) entry {
 }
 
 // found tells the frontier that one result fewer is wanted.
-func (f *frontier) found() {
+func (f *frontier[T]) found() {
 	if f.limit > 1 {
 		f.limit--
 		f.entries = f.entries[:min(len(f.entries), f.head+f.limit)]
 	}
 }
 
-func (f *frontier) heapPush(e entry, buf []byte) {
+func (f *frontier[T]) heapPush(e with[T], buf []byte) {
 	f.entries = append(f.entries, e)
 	i := len(f.entries) - 1
 	for i > 0 {
 		up := (i - 1) / 2
-		if !before(&e, &f.entries[up], buf) {
+		if !before(&e.entry, &f.entries[up].entry, buf) {
 			break
 		}
 		f.entries[i] = f.entries[up]
@@ -112,7 +119,7 @@ func (f *frontier) heapPush(e entry, buf []byte) {
 	f.entries[i] = e
 }
 
-func (f *frontier) heapPop(buf []byte) entry {
+func (f *frontier[T]) heapPop(buf []byte) with[T] {
 	top := f.entries[0]
 	n := len(f.entries) - 1
 	e := f.entries[n]
@@ -126,10 +133,10 @@ func (f *frontier) heapPop(buf []byte) entry {
 		if down >= n {
 			break
 		}
-		if down+1 < n && before(&f.entries[down+1], &f.entries[down], buf) {
+		if down+1 < n && before(&f.entries[down+1].entry, &f.entries[down].entry, buf) {
 			down++
 		}
-		if !before(&f.entries[down], &e, buf) {
+		if !before(&f.entries[down].entry, &e.entry, buf) {
 			break
 		}
 		f.entries[i] = f.entries[down]

@@ -155,15 +155,15 @@ func lowBytes(n uint8) uint64 {
 // encoder finds the shortest encoding of labels in a table.
 type encoder struct {
 	table  *symbols
-	single [256]int16 // code of a one-byte symbol; -1
-	start  []uint16   // by the first two bytes, start of its symbols in codes
-	codes  []uint8    // longer symbols, ordered by their first two bytes
+	single [256]int16          // code of a one-byte symbol; -1
+	start  [buckets + 1]uint16 // by bucket of the first two bytes, start of its symbols in codes
+	codes  []uint8             // longer symbols, ordered by bucket
 	cost   [257]uint16
 	pick   [256]int16
 }
 
 func newEncoder(t *symbols) *encoder {
-	e := &encoder{table: t, start: make([]uint16, 1<<16+1)}
+	e := &encoder{table: t}
 	for i := range e.single {
 		e.single[i] = -1
 	}
@@ -172,21 +172,20 @@ func newEncoder(t *symbols) *encoder {
 			e.single[byte(t.text[c])] = int16(c)
 		} else {
 			e.codes = append(e.codes, uint8(c))
+			e.start[bucket(t.text[c])+1]++
 		}
 	}
-	slices.SortFunc(e.codes, func(a, b uint8) int {
-		return cmp.Or(cmp.Compare(uint16(t.text[a]), uint16(t.text[b])), cmp.Compare(t.size[b], t.size[a]))
-	})
-	at := 0
-	for pair := range 1 << 16 {
-		e.start[pair] = uint16(at)
-		for at < len(e.codes) && int(uint16(t.text[e.codes[at]])) == pair {
-			at++
-		}
+	for i := range buckets {
+		e.start[i+1] += e.start[i]
 	}
-	e.start[1<<16] = uint16(at)
+	slices.SortStableFunc(e.codes, func(a, b uint8) int { return bucket(t.text[a]) - bucket(t.text[b]) })
 	return e
 }
+
+// buckets is enough that most hold one symbol or none.
+const buckets = 1 << 11
+
+func bucket(word uint64) int { return int(uint32(word&0xffff) * 0x9e3779b1 >> 21) }
 
 // append appends the shortest encoding of text.
 func (e *encoder) append(dst, text []byte) []byte {
@@ -208,8 +207,8 @@ func (e *encoder) appendShort(dst, text []byte) []byte {
 		}
 		if i+2 <= n {
 			word, rest := load(text[i:]), n-i
-			pair := uint16(word)
-			for _, c := range e.codes[e.start[pair]:e.start[int(pair)+1]] {
+			from := bucket(word)
+			for _, c := range e.codes[e.start[from]:e.start[from+1]] {
 				size := e.table.size[c]
 				if int(size) <= rest && word&lowBytes(size) == e.table.text[c] && e.cost[i+int(size)]+1 < best {
 					best, pick = e.cost[i+int(size)]+1, int16(c)
