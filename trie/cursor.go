@@ -26,6 +26,7 @@ type cursor struct {
 	left   int  // answers still to come from the head
 	given  int  // answers that came from it
 	then   bool // a search comes after them
+	steps  int  // records that a search may still look into
 	hashes [maxHeadPath + 1]uint64
 }
 
@@ -66,6 +67,7 @@ func (c *cursor) startGroup(s *Snapshot, path []byte, group int, best uint64, li
 func (c *cursor) begin(s *Snapshot, limit int) {
 	c.s, c.buf, c.floor = s, c.buf[:0], forgetBytes
 	c.left, c.given, c.then = 0, 0, false
+	c.steps = s.maxSteps()
 	c.front.reset(limit)
 }
 
@@ -184,7 +186,7 @@ func (c *cursor) search(h *hit) bool {
 		if r.child == 0 {
 			break
 		}
-		if !read(a, r.child, r.best, &r) {
+		if c.steps--; c.steps < 0 || !read(a, r.child, r.best, &r) {
 			return false
 		}
 		c.pushNext(&r, start, len(c.buf)-start)

@@ -18,8 +18,6 @@ type Fuzzy struct {
 	ExactRunes int
 }
 
-const maxEdits = 2
-
 // allowed prepares q for a folded prefix and returns how many edits it may have.
 func (f Fuzzy) allowed(q *fuzzyQuery, prefix []byte) int {
 	q.runes = q.runes[:0]

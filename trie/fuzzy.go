@@ -15,6 +15,7 @@ type fuzzyCursor struct {
 	edits int
 	buf   []byte
 	front frontier[reading]
+	steps int // records that the search may still look into
 }
 
 // reading is how far the automaton has come on a path: the last bytes of a path may be the
@@ -58,7 +59,7 @@ func (c *fuzzyCursor) start(s *Snapshot, q *fuzzyQuery, edits int) {
 	if edits == 1 {
 		c.buf = c.buf[:0]
 	}
-	c.s, c.q, c.edits = s, q, edits
+	c.s, c.q, c.edits, c.steps = s, q, edits, s.maxSteps()
 	c.front.reset(0)
 	if s.root != 0 {
 		c.pushGroup(s.root, s.best, 0, 0, reading{state: startEdits(q, edits)})
@@ -73,7 +74,8 @@ func (c *fuzzyCursor) push(r *record, pos, off, size int, alone bool, at reading
 func (c *fuzzyCursor) pushGroup(pos int, best uint64, off, size int, at reading) {
 	var r record
 	r.best = best
-	for read(c.s.arena, pos, r.best, &r) {
+	for c.steps > 0 && read(c.s.arena, pos, r.best, &r) {
+		c.steps--
 		end := len(c.buf)
 		now := at
 		c.buf = append(c.buf, c.buf[off:off+size]...)
@@ -130,7 +132,7 @@ func (c *fuzzyCursor) next(h *hit) bool {
 				c.pushGroup(r.child, r.best, start, len(c.buf)-start, at)
 				break
 			}
-			if !read(a, r.child, r.best, &r) {
+			if c.steps--; c.steps < 0 || !read(a, r.child, r.best, &r) {
 				return false
 			}
 			c.pushNext(&r, start, len(c.buf)-start, at)

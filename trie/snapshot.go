@@ -40,6 +40,11 @@ func (s *Snapshot) SizeBytes() int64 {
 	return int64(len(s.arena)) + int64(len(s.heads.blob)) + int64(len(s.heads.index)) + 256*9
 }
 
+// maxSteps is more than a search can look into of an arena that a builder wrote, in which a
+// record has one parent. In a forged one nodes may share children, and so have more terms
+// than there are atoms.
+func (s *Snapshot) maxSteps() int { return len(s.arena) + 1 }
+
 // TopK returns the k best completions of prefix by score, descending, and by folded term
 // among equals. It allocates twice, however large k is: the list and the text.
 func (s *Snapshot) TopK(prefix string, k int) []Completion {
@@ -219,7 +224,7 @@ func (s *Snapshot) entries(prefix []byte) iter.Seq2[[]byte, value] {
 			return
 		}
 		e := c.front.pop(c.buf)
-		k := keyOrder{s: s, path: slices.Clone(c.buf[e.path : e.path+e.size])}
+		k := keyOrder{s: s, steps: s.maxSteps(), path: slices.Clone(c.buf[e.path : e.path+e.size])}
 		k.group(e.pos, e.best, e.alone)
 		for k.next(yield) {
 		}
@@ -230,6 +235,7 @@ func (s *Snapshot) entries(prefix []byte) iter.Seq2[[]byte, value] {
 // first size bytes of path, the next on top.
 type keyOrder struct {
 	s     *Snapshot
+	steps int
 	path  []byte
 	stack []keyed
 	show  []byte
@@ -269,7 +275,7 @@ func (k *keyOrder) group(pos int, best uint64, alone bool) {
 }
 
 func (k *keyOrder) next(yield func([]byte, value) bool) bool {
-	if len(k.stack) == 0 {
+	if k.steps--; k.steps < 0 || len(k.stack) == 0 {
 		return false
 	}
 	top := k.stack[len(k.stack)-1]
