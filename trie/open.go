@@ -45,7 +45,18 @@ func Open(path string) (*Snapshot, error) {
 // WriteFile writes the snapshot to path so that, whatever happens on the way, there is
 // either what was there before or all of the new file: it writes beside it, syncs, and
 // renames. Snapshots that were opened from the old file are not affected.
-func (s *Snapshot) WriteFile(path string) (err error) {
+func (s *Snapshot) WriteFile(path string) error {
+	return replaceFile(path, func(f *os.File) error {
+		w := bufio.NewWriterSize(f, 1<<20)
+		if _, err := s.WriteTo(w); err != nil {
+			return err
+		}
+		return w.Flush()
+	})
+}
+
+// replaceFile writes a file beside path, makes it durable and puts it in path's place.
+func replaceFile(path string, write func(f *os.File) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
 	if err != nil {
 		return err
@@ -56,11 +67,7 @@ func (s *Snapshot) WriteFile(path string) (err error) {
 			os.Remove(f.Name())
 		}
 	}()
-	w := bufio.NewWriterSize(f, 1<<20)
-	if _, err = s.WriteTo(w); err != nil {
-		return err
-	}
-	if err = w.Flush(); err != nil {
+	if err = write(f); err != nil {
 		return err
 	}
 	if err = f.Sync(); err != nil {

@@ -1,0 +1,297 @@
+package trie
+
+import (
+	"iter"
+	"slices"
+	"sort"
+	"strings"
+	"sync/atomic"
+)
+
+// A delta holds what was changed since the base was built: a small radix trie in ordinary
+// nodes that one writer changes while any number of readers search it, without a lock.
+//
+//	reader                                 writer (holds Index.mu)
+//	  loads best, children, leaf ◀── atomic ── raise: best of every node from the root down,
+//	                                                 then the leaf
+//	                                          lower: the leaf, then best from the leaf up
+//
+// So best is never below what a reader can find below it, which is all that the search
+// needs to be exact; a best that is too high for a moment costs a look. Lists of children
+// are replaced, never changed, and so are nodes that are split.
+//
+// A leaf is the whole truth about its key: the score, not a difference, and a tombstone
+// where the key is deleted. A key that a delta has, in whatever form, hides those of the
+// layers below.
+type delta struct {
+	root  deltaNode
+	terms int // leaves, tombstones among them
+	// hides is a filter of the keys that are in a layer below as well, so that most hits
+	// of those layers need no look into this one.
+	hides [hideWords]atomic.Uint64
+}
+
+type deltaNode struct {
+	label    string
+	best     atomic.Uint64 // 0: nothing alive below; else the best score + 1, at most the greatest number
+	leaf     atomic.Pointer[leaf]
+	children atomic.Pointer[[]*deltaNode] // by first byte
+}
+
+// leaf is immutable.
+type leaf struct {
+	value
+	deleted bool
+	seq     uint64 // the update that made it
+}
+
+// rank is a leaf's contribution to best.
+func (l *leaf) rank() uint64 {
+	if l == nil || l.deleted {
+		return 0
+	}
+	return max(l.score+1, l.score)
+}
+
+func (n *deltaNode) kids() []*deltaNode {
+	if p := n.children.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// child returns the child whose label begins with b, and where it is or should be.
+func (n *deltaNode) child(b byte) (*deltaNode, int) {
+	kids := n.kids()
+	i := sort.Search(len(kids), func(i int) bool { return kids[i].label[0] >= b })
+	if i < len(kids) && kids[i].label[0] == b {
+		return kids[i], i
+	}
+	return nil, i
+}
+
+// get returns the leaf of key, nil if there is none.
+func (d *delta) get(key []byte) *leaf {
+	n := &d.root
+	for len(key) > 0 {
+		next, _ := n.child(key[0])
+		if next == nil || len(key) < len(next.label) || string(key[:len(next.label)]) != next.label {
+			return nil
+		}
+		n, key = next, key[len(next.label):]
+	}
+	return n.leaf.Load()
+}
+
+const hideWords = 1 << 13 // 64 KiB: some eight bits for each of 65,536 keys
+
+// hideBits are the word and the two bits of it that stand for key.
+func hideBits(key []byte) (int, uint64) {
+	h := uint64(hashSeed)
+	for _, b := range key {
+		h = hashByte(h, b)
+	}
+	h = hashMix(h)
+	return int(h >> 40 % hideWords), 1<<(h>>6&63) | 1<<(h>>12&63)
+}
+
+// empty reports whether nothing was ever put.
+func (d *delta) empty() bool { return d.root.children.Load() == nil }
+
+// hidesKey reports whether the delta has key, which a layer below has.
+func (d *delta) hidesKey(key []byte) bool {
+	if d == nil {
+		return false
+	}
+	word, bits := hideBits(key)
+	return d.hides[word].Load()&bits == bits && d.get(key) != nil
+}
+
+// put makes l the leaf of key; below says whether a layer below has the key. Only the writer
+// calls it.
+func (d *delta) put(key []byte, l *leaf, below bool) {
+	if below {
+		word, bits := hideBits(key)
+		d.hides[word].Or(bits)
+	}
+	path := make([]*deltaNode, 1, 16)
+	path[0] = &d.root
+	n, rest := &d.root, string(key)
+	for rest != "" {
+		next, at := n.child(rest[0])
+		if next == nil {
+			next = &deltaNode{label: rest}
+			n.setKids(slices.Insert(slices.Clone(n.kids()), at, next))
+		} else if shared := commonString(next.label, rest); shared < len(next.label) {
+			next = next.split(shared)
+			kids := slices.Clone(n.kids())
+			kids[at] = next
+			n.setKids(kids)
+		}
+		rest = rest[len(next.label):]
+		n = next
+		path = append(path, n)
+	}
+	old := n.leaf.Load()
+	if old == nil {
+		d.terms++
+	}
+	if rank := l.rank(); rank >= old.rank() {
+		for _, p := range path {
+			if p.best.Load() < rank {
+				p.best.Store(rank)
+			}
+		}
+		n.leaf.Store(l)
+		return
+	}
+	n.leaf.Store(l)
+	for _, p := range slices.Backward(path) {
+		best := p.leaf.Load().rank()
+		for _, k := range p.kids() {
+			best = max(best, k.best.Load())
+		}
+		if p.best.Load() == best {
+			return
+		}
+		p.best.Store(best)
+	}
+}
+
+func (n *deltaNode) setKids(kids []*deltaNode) { n.children.Store(&kids) }
+
+// split returns a node with the first at bytes of n's label and, as its only child, a copy
+// of n with the rest. Readers that still hold n find in it what they would have found.
+func (n *deltaNode) split(at int) *deltaNode {
+	lower := &deltaNode{label: n.label[at:]}
+	lower.best.Store(n.best.Load())
+	lower.leaf.Store(n.leaf.Load())
+	lower.children.Store(n.children.Load())
+	upper := &deltaNode{label: n.label[:at]}
+	upper.best.Store(n.best.Load())
+	upper.setKids([]*deltaNode{lower})
+	return upper
+}
+
+func commonString(a, b string) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
+}
+
+// leaves iterates in key order; the key is valid until the next.
+func (d *delta) leaves() iter.Seq2[[]byte, *leaf] {
+	return func(yield func([]byte, *leaf) bool) {
+		d.root.walk(nil, yield)
+	}
+}
+
+func (n *deltaNode) walk(path []byte, yield func([]byte, *leaf) bool) bool {
+	path = append(path, n.label...)
+	if l := n.leaf.Load(); l != nil && !yield(path, l) {
+		return false
+	}
+	for _, k := range n.kids() {
+		if !k.walk(path, yield) {
+			return false
+		}
+	}
+	return true
+}
+
+// deltaCursor produces the completions of a prefix in a delta, best first. Without a
+// fuzzyQuery they are those that begin with it, with one those of exactly so many edits.
+type deltaCursor struct {
+	buf   []byte
+	front frontier[deltaEntry]
+	q     *fuzzyQuery
+	edits int
+	seq   uint64 // of the last hit's leaf
+}
+
+// deltaEntry is a node with the path of its parent, or a leaf with its own.
+type deltaEntry struct {
+	node *deltaNode
+	leaf *leaf
+	at   reading
+}
+
+func (c *deltaCursor) start(d *delta, prefix []byte) {
+	c.q, c.buf = nil, c.buf[:0]
+	c.front.reset(0)
+	n, rest := &d.root, prefix
+	for len(rest) > 0 {
+		next, _ := n.child(rest[0])
+		if next == nil {
+			return
+		}
+		if len(next.label) >= len(rest) {
+			if strings.HasPrefix(next.label, view(rest)) {
+				c.buf = append(c.buf, prefix[:len(prefix)-len(rest)]...)
+				c.push(next, 0, len(c.buf), reading{})
+			}
+			return
+		}
+		if string(rest[:len(next.label)]) != next.label {
+			return
+		}
+		n, rest = next, rest[len(next.label):]
+	}
+	c.push(n, 0, 0, reading{}) // the root
+}
+
+func (c *deltaCursor) startFuzzy(d *delta, q *fuzzyQuery, edits int) {
+	c.q, c.edits = q, edits // buf holds keys that are still in use
+	c.front.reset(0)
+	c.push(&d.root, len(c.buf), 0, reading{state: startEdits(q, edits)})
+}
+
+func (c *deltaCursor) push(n *deltaNode, off, size int, at reading) {
+	best := n.best.Load()
+	if best == 0 {
+		return
+	}
+	if best < ^uint64(0) {
+		best--
+	}
+	first := 0
+	if n.label != "" {
+		first = order(true, n.label[0])
+	}
+	c.front.push(with[deltaEntry]{entry{best: best, path: uint32(off), size: uint32(size), first: uint16(first)}, deltaEntry{node: n, at: at}}, c.buf)
+}
+
+func (c *deltaCursor) next(h *hit) bool {
+	for !c.front.empty() {
+		e := c.front.pop(c.buf)
+		if l := e.extra.leaf; l != nil {
+			h.key = c.buf[e.path : e.path+e.size : e.path+e.size]
+			h.score, h.show = l.score, l.show
+			c.seq = l.seq
+			return true
+		}
+		n, at := e.extra.node, e.extra.at
+		off := len(c.buf)
+		c.buf = append(c.buf, c.buf[e.path:e.path+e.size]...)
+		c.buf = append(c.buf, n.label...)
+		size := len(c.buf) - off
+		if c.q != nil && !at.read(c.q, c.edits, c.buf[off:]) {
+			c.buf = c.buf[:off]
+			continue
+		}
+		if l := n.leaf.Load(); l != nil && !l.deleted {
+			last := at
+			if c.q == nil || last.state.sure || last.end(c.q, c.edits) {
+				c.front.push(with[deltaEntry]{entry{best: l.score, path: uint32(off), size: uint32(size)}, deltaEntry{leaf: l}}, c.buf)
+			}
+		}
+		for _, k := range n.kids() {
+			c.push(k, off, size, at)
+		}
+	}
+	return false
+}
