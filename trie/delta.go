@@ -43,6 +43,7 @@ type leaf struct {
 	value
 	deleted bool
 	seq     uint64 // the update that made it
+	born    uint64 // the update that brought the key into this delta
 }
 
 // rank is a leaf's contribution to best.
@@ -98,13 +99,16 @@ func hideBits(key []byte) (int, uint64) {
 // empty reports whether nothing was ever put.
 func (d *delta) empty() bool { return d.root.children.Load() == nil }
 
-// hidesKey reports whether the delta has key, which a layer below has.
-func (d *delta) hidesKey(key []byte) bool {
+// over returns the leaf of a key that a layer below has, nil if there is none.
+func (d *delta) over(key []byte) *leaf {
 	if d == nil {
-		return false
+		return nil
 	}
 	word, bits := hideBits(key)
-	return d.hides[word].Load()&bits == bits && d.get(key) != nil
+	if d.hides[word].Load()&bits != bits {
+		return nil
+	}
+	return d.get(key)
 }
 
 // put makes l the leaf of key; below says whether a layer below has the key. Only the writer

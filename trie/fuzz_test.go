@@ -2,6 +2,8 @@ package trie
 
 import (
 	"bytes"
+	"encoding/binary"
+	"hash/crc32"
 	"testing"
 	"unicode/utf8"
 
@@ -81,4 +83,16 @@ func FuzzParseSymbols(f *testing.F) {
 			require.Len(t, text, table.length(codes))
 		}
 	})
+}
+
+// resealRecord makes the head of a log's first record right.
+func resealRecord(b []byte) []byte {
+	if len(b) < recordHead {
+		return b
+	}
+	n := min(int(binary.LittleEndian.Uint32(b[4:])), len(b)-recordHead)
+	n = max(n, 0)
+	binary.LittleEndian.PutUint32(b[4:], uint32(n))
+	binary.LittleEndian.PutUint32(b, crc32.Checksum(b[4:recordHead+n], castagnoli))
+	return b
 }

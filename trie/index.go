@@ -259,6 +259,10 @@ func (x *Index) update(term string, f func(v value, alive bool) (score uint64, k
 // apply puts a leaf, and its aliases, into the active delta.
 func (x *Index) apply(of *layers, key []byte, l *leaf, below bool) {
 	l.seq = x.updates.Load() + 1
+	l.born = l.seq
+	if old := of.active.get(key); old != nil {
+		l.born = old.born
+	}
 	of.active.put(key, l, below)
 	if x.o.Builder.WordStarts {
 		wordStarts(key, func(at int) {

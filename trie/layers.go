@@ -3,7 +3,6 @@ package trie
 import (
 	"bytes"
 	"iter"
-	"slices"
 )
 
 // layers is what an Index is at one moment: a base, under a delta that is being merged
@@ -43,9 +42,9 @@ func (l *layers) get(key []byte) (v value, alive, below bool) {
 
 // layerCursor merges the completions of all layers, best first. It is for one goroutine.
 //
-// Updates may run beside a search. It sees all that were done before it began; of a term
-// that is updated meanwhile it may meet the leaf of before, in one layer, and that of
-// after, in another, and gives only what it meets first.
+// Updates may run beside a search. It sees all that were done before it began. A key that
+// came into a delta only since then hides nothing, for the search may have passed its
+// place already; if it meets the key in both layers, it gives what it meets first.
 type layerCursor struct {
 	of     layers
 	since  uint64 // updates before the search began
@@ -56,6 +55,9 @@ type layerCursor struct {
 	plain  bool        // only the base has anything to say
 	heads  [3]layerHit // the next of active, frozen and base
 	given  [][]byte    // keys that were given
+	late   bool        // one of them was updated since the search began
+	seen   map[string]bool
+	known  int // how many of given are in seen
 }
 
 type layerHit struct {
@@ -67,6 +69,7 @@ type layerHit struct {
 // start begins with the completions of prefix; limit as in cursor.start.
 func (c *layerCursor) start(of layers, since uint64, prefix []byte, limit int) {
 	c.of, c.since, c.edits, c.given = of, since, 0, c.given[:0]
+	c.late, c.seen, c.known = false, nil, 0
 	c.base.keep = true
 	c.heads = [3]layerHit{}
 	c.plain = of.active.empty() && of.frozen == nil
@@ -106,6 +109,7 @@ func (c *layerCursor) fill() {
 func (c *layerCursor) pull(i int) {
 	h := &c.heads[i]
 	for {
+		h.seq = 0
 		switch {
 		case i < 2:
 			h.some = (i == 0 || c.of.frozen != nil) && c.deltas[i].next(&h.hit)
@@ -118,18 +122,37 @@ func (c *layerCursor) pull(i int) {
 		if !h.some {
 			return
 		}
-		if i > 0 && c.of.active.hidesKey(h.key) || i > 1 && c.of.frozen.hidesKey(h.key) {
+		if i > 0 && c.hidden(h, c.of.active) || i > 1 && c.hidden(h, c.of.frozen) {
 			continue
 		}
-		if i < 2 && h.seq > c.since && c.wasGiven(h.key) {
+		if h.seq > c.since && c.wasGiven(h.key) {
 			continue
 		}
 		return
 	}
 }
 
+// hidden reports whether an upper layer hides the hit; if one has had its key only since
+// the search began, the hit becomes as recent.
+func (c *layerCursor) hidden(h *layerHit, upper *delta) bool {
+	l := upper.over(h.key)
+	if l == nil {
+		return false
+	}
+	h.seq = max(h.seq, l.seq)
+	return l.born <= c.since
+}
+
+// wasGiven reports whether a key was given already. It is asked only of what was updated
+// since the search began, and from then on.
 func (c *layerCursor) wasGiven(key []byte) bool {
-	return slices.ContainsFunc(c.given, func(k []byte) bool { return bytes.Equal(k, key) })
+	if c.seen == nil {
+		c.seen = map[string]bool{}
+	}
+	for ; c.known < len(c.given); c.known++ {
+		c.seen[view(c.given[c.known])] = true
+	}
+	return c.seen[view(key)]
 }
 
 func (c *layerCursor) next(h *hit) bool {
@@ -150,9 +173,11 @@ func (c *layerCursor) next(h *hit) bool {
 			return false
 		}
 		*h = c.heads[best].hit
-		late := best < 2 && c.heads[best].seq > c.since && c.wasGiven(h.key)
+		late := c.heads[best].seq > c.since
+		again := (late || c.late) && c.wasGiven(h.key)
+		c.late = c.late || late
 		c.pull(best)
-		if !late {
+		if !again {
 			c.given = append(c.given, h.key)
 			return true
 		}
