@@ -126,7 +126,7 @@ func wordStarts(key []byte, yield func(int)) {
 	first := true
 	for i := 0; i < len(key); {
 		r, n := utf8.DecodeRune(key[i:])
-		word := unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r)
+		word := wordRune(r)
 		if word && !inside && !first {
 			yield(i)
 		}
@@ -153,4 +153,27 @@ func foundBefore(key, prefix []byte, at int) bool {
 		found = found || bytes.HasPrefix(key[i:], prefix)
 	})
 	return found
+}
+
+func wordRune(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r) }
+
+// wordEnd is where the word, or else the single rune, ends that begins at from.
+func wordEnd(key []byte, from int) int {
+	r, n := utf8.DecodeRune(key[from:])
+	at := from + n
+	for wordRune(r) && at < len(key) {
+		next, n := utf8.DecodeRune(key[at:])
+		if !wordRune(next) {
+			break
+		}
+		at += n
+	}
+	return at
+}
+
+// wordBreak reports whether no word goes on across position at.
+func wordBreak(key []byte, at int) bool {
+	before, _ := utf8.DecodeLastRune(key[:at])
+	after, _ := utf8.DecodeRune(key[at:])
+	return at == len(key) || !wordRune(before) || !wordRune(after)
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Options says how an Index works. The zero value is an empty index in memory.
@@ -30,6 +31,8 @@ type Options struct {
 	MaxDelta int
 	// Logger, if not nil, hears of bases that are built and of what fails in the background.
 	Logger *slog.Logger
+	// Now is what a Trending takes for the present. nil: time.Now. An Index has no clock.
+	Now func() time.Time
 	// OnCompact, if not nil, is called after each merge, outside of locks.
 	OnCompact func(Stats, error)
 
@@ -125,13 +128,16 @@ func (x *Index) fits(s *Snapshot) error {
 
 // Search returns the query's best completions, in the order of [Searcher.Search]. It sees
 // every update that returned before it was called.
-func (x *Index) Search(query Query) []Completion {
+func (x *Index) Search(query Query) []Completion { return x.search(query, nil) }
+
+func (x *Index) search(query Query, scale func(uint64) float64) []Completion {
 	q, ok := x.pool.Get().(*indexSearcher)
 	if !ok {
 		q = &indexSearcher{}
 	}
 	defer x.pool.Put(q)
 	defer q.cursor.release()
+	q.out.scale = scale
 	if !q.out.begin(query, x.o.Builder.Fold, x.o.Builder.WordStarts) {
 		return []Completion{}
 	}
@@ -161,19 +167,24 @@ func (x *Index) TopK(prefix string, k int) []Completion {
 // iteration began, but for terms that are updated while it runs: those come once, with a
 // score of before or after.
 func (x *Index) Completions(prefix string) iter.Seq[Completion] {
-	return func(yield func(Completion) bool) {
-		key, ok := x.o.Builder.Fold.query(nil, prefix)
-		if !ok {
-			return
-		}
-		since := x.updates.Load()
-		of := *x.now.Load()
-		defer of.base.mapping.alive()
-		var c layerCursor
-		c.start(of, since, key, 0)
-		yieldAll(&c, key, yield)
-	}
+	return func(yield func(Completion) bool) { x.completions(prefix, nil, yield) }
 }
+
+func (x *Index) completions(prefix string, scale func(uint64) float64, yield func(Completion) bool) {
+	key, ok := x.o.Builder.Fold.query(nil, prefix)
+	if !ok {
+		return
+	}
+	since := x.updates.Load()
+	of := *x.now.Load()
+	defer of.base.mapping.alive()
+	var c layerCursor
+	c.start(of, since, key, 0)
+	yieldAll(&c, key, scale, yield)
+}
+
+// Fold is how terms are folded.
+func (x *Index) Fold() Fold { return x.o.Builder.Fold }
 
 // Score returns the exact score of a term.
 func (x *Index) Score(term string) (score uint64, ok bool) {

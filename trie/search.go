@@ -81,6 +81,14 @@ type results struct {
 	seen       map[string]bool // keys, if a term can be found in several ways
 	list       []Completion
 	hit        hit
+	scale      func(uint64) float64 // of the scores that are shown; nil: as they are
+}
+
+func scaled(score uint64, scale func(uint64) float64) float64 {
+	if scale == nil {
+		return float64(score)
+	}
+	return scale(score)
 }
 
 // begin prepares for a query; false if it has no result.
@@ -139,7 +147,7 @@ func (o *results) collect(from stream, edits uint8) {
 			term = view(h.show)
 		}
 		if o.query.Filter == nil || o.query.Filter(term) {
-			o.list = append(o.list, Completion{Term: term, Score: float64(h.score), Edits: edits})
+			o.list = append(o.list, Completion{Term: term, Score: scaled(h.score, o.scale), Edits: edits})
 		}
 	}
 }

@@ -84,12 +84,12 @@ func (s *Snapshot) Completions(prefix string) iter.Seq[Completion] {
 		}
 		var c cursor
 		c.start(s, key, 0)
-		yieldAll(&c, key, yield)
+		yieldAll(&c, key, nil, yield)
 	}
 }
 
 // yieldAll yields the hits of a stream as completions.
-func yieldAll(from stream, prefix []byte, yield func(Completion) bool) {
+func yieldAll(from stream, prefix []byte, scale func(uint64) float64, yield func(Completion) bool) {
 	var h hit
 	for from.next(&h) {
 		key := h.key
@@ -102,7 +102,7 @@ func yieldAll(from stream, prefix []byte, yield func(Completion) bool) {
 		if h.show != nil {
 			key = h.show
 		}
-		if !yield(Completion{Term: string(key), Score: float64(h.score)}) {
+		if !yield(Completion{Term: string(key), Score: scaled(h.score, scale)}) {
 			return
 		}
 	}
