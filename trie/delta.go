@@ -3,7 +3,6 @@ package trie
 import (
 	"iter"
 	"slices"
-	"sort"
 	"strings"
 	"sync/atomic"
 )
@@ -25,7 +24,8 @@ import (
 // layers below.
 type delta struct {
 	root  deltaNode
-	terms int // leaves, tombstones among them
+	terms int          // leaves, tombstones among them
+	path  []*deltaNode // the writer's: on the way to a leaf
 	// hides is a filter of the keys that are in a layer below as well, so that most hits
 	// of those layers need no look into this one.
 	hides [hideWords]atomic.Uint64
@@ -35,7 +35,14 @@ type deltaNode struct {
 	label    string
 	best     atomic.Uint64 // 0: nothing alive below; else the best score + 1, at most the greatest number
 	leaf     atomic.Pointer[leaf]
-	children atomic.Pointer[[]*deltaNode] // by first byte
+	children atomic.Pointer[deltaKids]
+}
+
+// deltaKids are a node's children, by the first bytes of their labels, which stand apart so
+// that to find one is to look at one line of memory. They are immutable.
+type deltaKids struct {
+	first string
+	nodes []*deltaNode
 }
 
 // leaf is immutable.
@@ -54,28 +61,47 @@ func (l *leaf) rank() uint64 {
 	return max(l.score+1, l.score)
 }
 
-func (n *deltaNode) kids() []*deltaNode {
-	if p := n.children.Load(); p != nil {
-		return *p
+var noKids deltaKids
+
+func (n *deltaNode) kids() *deltaKids {
+	if k := n.children.Load(); k != nil {
+		return k
+	}
+	return &noKids
+}
+
+// child returns the child whose label begins with b, nil if there is none.
+func (n *deltaNode) child(b byte) *deltaNode {
+	k := n.kids()
+	if i := strings.IndexByte(k.first, b); i >= 0 {
+		return k.nodes[i]
 	}
 	return nil
 }
 
-// child returns the child whose label begins with b, and where it is or should be.
-func (n *deltaNode) child(b byte) (*deltaNode, int) {
-	kids := n.kids()
-	i := sort.Search(len(kids), func(i int) bool { return kids[i].label[0] >= b })
-	if i < len(kids) && kids[i].label[0] == b {
-		return kids[i], i
+// setChild puts c in the place of the child with the same first byte, or where it belongs.
+func (n *deltaNode) setChild(c *deltaNode) {
+	old := n.kids()
+	k := &deltaKids{first: old.first, nodes: slices.Clone(old.nodes)}
+	b := c.label[0]
+	at := 0
+	for at < len(k.first) && k.first[at] < b {
+		at++
 	}
-	return nil, i
+	if at < len(k.first) && k.first[at] == b {
+		k.nodes[at] = c
+	} else {
+		k.first = k.first[:at] + c.label[:1] + k.first[at:]
+		k.nodes = slices.Insert(k.nodes, at, c)
+	}
+	n.children.Store(k)
 }
 
 // get returns the leaf of key, nil if there is none.
 func (d *delta) get(key []byte) *leaf {
 	n := &d.root
 	for len(key) > 0 {
-		next, _ := n.child(key[0])
+		next := n.child(key[0])
 		if next == nil || len(key) < len(next.label) || string(key[:len(next.label)]) != next.label {
 			return nil
 		}
@@ -118,19 +144,17 @@ func (d *delta) put(key []byte, l *leaf, below bool) {
 		word, bits := hideBits(key)
 		d.hides[word].Or(bits)
 	}
-	path := make([]*deltaNode, 1, 16)
-	path[0] = &d.root
-	n, rest := &d.root, string(key)
-	for rest != "" {
-		next, at := n.child(rest[0])
+	path := append(d.path[:0], &d.root)
+	defer func() { d.path = path }()
+	n, rest := &d.root, key
+	for len(rest) > 0 {
+		next := n.child(rest[0])
 		if next == nil {
-			next = &deltaNode{label: rest}
-			n.setKids(slices.Insert(slices.Clone(n.kids()), at, next))
-		} else if shared := commonString(next.label, rest); shared < len(next.label) {
+			next = &deltaNode{label: string(rest)}
+			n.setChild(next)
+		} else if shared := commonPrefix(next.label, rest); shared < len(next.label) {
 			next = next.split(shared)
-			kids := slices.Clone(n.kids())
-			kids[at] = next
-			n.setKids(kids)
+			n.setChild(next)
 		}
 		rest = rest[len(next.label):]
 		n = next
@@ -152,7 +176,7 @@ func (d *delta) put(key []byte, l *leaf, below bool) {
 	n.leaf.Store(l)
 	for _, p := range slices.Backward(path) {
 		best := p.leaf.Load().rank()
-		for _, k := range p.kids() {
+		for _, k := range p.kids().nodes {
 			best = max(best, k.best.Load())
 		}
 		if p.best.Load() == best {
@@ -161,8 +185,6 @@ func (d *delta) put(key []byte, l *leaf, below bool) {
 		p.best.Store(best)
 	}
 }
-
-func (n *deltaNode) setKids(kids []*deltaNode) { n.children.Store(&kids) }
 
 // split returns a node with the first at bytes of n's label and, as its only child, a copy
 // of n with the rest. Readers that still hold n find in it what they would have found.
@@ -173,11 +195,12 @@ func (n *deltaNode) split(at int) *deltaNode {
 	lower.children.Store(n.children.Load())
 	upper := &deltaNode{label: n.label[:at]}
 	upper.best.Store(n.best.Load())
-	upper.setKids([]*deltaNode{lower})
+	upper.setChild(lower)
 	return upper
 }
 
-func commonString(a, b string) int {
+// commonPrefix is common for a label.
+func commonPrefix(a string, b []byte) int {
 	n := min(len(a), len(b))
 	for i := range n {
 		if a[i] != b[i] {
@@ -199,7 +222,7 @@ func (n *deltaNode) walk(path []byte, yield func([]byte, *leaf) bool) bool {
 	if l := n.leaf.Load(); l != nil && !yield(path, l) {
 		return false
 	}
-	for _, k := range n.kids() {
+	for _, k := range n.kids().nodes {
 		if !k.walk(path, yield) {
 			return false
 		}
@@ -229,7 +252,7 @@ func (c *deltaCursor) start(d *delta, prefix []byte) {
 	c.front.reset(0)
 	n, rest := &d.root, prefix
 	for len(rest) > 0 {
-		next, _ := n.child(rest[0])
+		next := n.child(rest[0])
 		if next == nil {
 			return
 		}
@@ -293,7 +316,7 @@ func (c *deltaCursor) next(h *hit) bool {
 				c.front.push(with[deltaEntry]{entry{best: l.score, path: uint32(off), size: uint32(size)}, deltaEntry{leaf: l}}, c.buf)
 			}
 		}
-		for _, k := range n.kids() {
+		for _, k := range n.kids().nodes {
 			c.push(k, off, size, at)
 		}
 	}

@@ -111,7 +111,7 @@ func New(o Options) (*Index, error) {
 	}
 	x.now.Store(&layers{base: o.Base, active: &delta{}})
 	if o.Dir != "" {
-		if err := x.recover(o.Base); err != nil {
+		if err := x.recover(); err != nil {
 			return nil, err
 		}
 	}

@@ -61,8 +61,8 @@ func appendFile(path string) (logFile, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 }
 
-// recover reads the folder into the index, or makes it hold base if there is none yet.
-func (x *Index) recover(base *Snapshot) error {
+// recover reads the folder into the index, or makes it hold the index if it is empty.
+func (x *Index) recover() error {
 	l := &logStore{dir: x.o.Dir, create: x.o.create}
 	if l.create == nil {
 		l.create = appendFile
@@ -81,7 +81,8 @@ func (x *Index) recover(base *Snapshot) error {
 	if err != nil {
 		return err
 	}
-	if base, err = Open(l.path(name)); err != nil {
+	base, err := Open(l.path(name))
+	if err != nil {
 		return err
 	}
 	if err := x.fits(base); err != nil {
