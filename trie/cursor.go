@@ -94,18 +94,8 @@ func (c *cursor) walk(prefix []byte, done, group int, best uint64) {
 	a := c.s.arena
 	var r record
 	for {
-		pos := group
-		for b := prefix[done]; ; pos = r.next {
-			if !read(a, pos, best, &r) {
-				return
-			}
-			if r.first == b && r.label {
-				break
-			}
-			if r.last {
-				return
-			}
-			best = r.best
+		if !seek(a, group, best, prefix[done], &r) {
+			return
 		}
 		best = r.best
 		n, same := c.s.symbols.match(a[r.codes:r.codeEnd], prefix[done+1:])
@@ -115,7 +105,7 @@ func (c *cursor) walk(prefix []byte, done, group int, best uint64) {
 		if done+1+n >= len(prefix) { // the prefix ends in this label
 			off := len(c.buf)
 			c.buf = append(c.buf, prefix[:done]...)
-			c.front.push(with[struct{}]{entry: entry{r.best, pos, uint32(off), uint32(done), uint16(order(true, r.first)), true}}, c.buf)
+			c.front.push(with[struct{}]{entry: entry{r.best, r.pos, uint32(off), uint32(done), uint16(order(true, r.first)), true}}, c.buf)
 			return
 		}
 		if r.child == 0 {

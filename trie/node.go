@@ -57,6 +57,7 @@ const (
 // record is a decoded record. Codes and display are ranges of the arena.
 type record struct {
 	best           uint64
+	pos            int
 	child          int // position of the children's group; 0 for a leaf
 	codes, codeEnd int
 	show, showEnd  int
@@ -73,6 +74,7 @@ func read(a []byte, pos int, prev uint64, r *record) bool {
 	if uint(pos) >= uint(len(a)) {
 		return false
 	}
+	r.pos = pos
 	head := a[pos]
 	at := pos + 1
 	n := int(head & labelMask)
@@ -130,6 +132,58 @@ func read(a []byte, pos int, prev uint64, r *record) bool {
 	r.codes, r.codeEnd = at, at+n
 	r.next = r.codeEnd
 	return r.codeEnd <= len(a)
+}
+
+// seek reads the record whose label begins with first in the group at pos, whose parent has
+// the best score best. It passes over the others without decoding more of them than it
+// must.
+func seek(a []byte, pos int, best uint64, first byte, r *record) bool {
+	for uint(pos) < uint(len(a)) {
+		head := a[pos]
+		at := pos + 1
+		n := int(head & labelMask)
+		if n != 0 {
+			if uint(at) >= uint(len(a)) {
+				return false
+			}
+			if a[at] == first {
+				return read(a, pos, best, r)
+			}
+			at++
+			n--
+		}
+		if n == labelLong-1 || head&flagShow != 0 {
+			if !read(a, pos, best, r) {
+				return false
+			}
+			best, pos = r.best, r.next
+		} else {
+			if head&flagSame == 0 {
+				if uint(at) < uint(len(a)) && a[at] < 0x80 {
+					best -= uint64(a[at])
+					at++
+				} else {
+					drop, next := uvarint(a, at)
+					if next == 0 {
+						return false
+					}
+					best -= drop
+					at = next
+				}
+			}
+			if head&flagInner != 0 {
+				for uint(at) < uint(len(a)) && a[at] >= 0x80 {
+					at++
+				}
+				at++
+			}
+			pos = at + n
+		}
+		if head&flagLast != 0 {
+			return false
+		}
+	}
+	return false
 }
 
 // uvarint reads a number at position at and returns it with the position behind it, 0 if

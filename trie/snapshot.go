@@ -143,17 +143,22 @@ func (s *Snapshot) lookup(key []byte) (score uint64, show []byte, ok bool) {
 	var r record
 	for {
 		rest := key[done:]
-		for pos := group; ; pos = r.next {
-			if !read(s.arena, pos, best, &r) {
-				return 0, nil, false
+		if len(rest) == 0 {
+			// A term that is a prefix of others: a leaf without a label, somewhere in its group.
+			for pos := group; ; pos = r.next {
+				if !read(s.arena, pos, best, &r) {
+					return 0, nil, false
+				}
+				if !r.label {
+					break
+				}
+				if r.last {
+					return 0, nil, false
+				}
+				best = r.best
 			}
-			if r.label == (len(rest) > 0) && (!r.label || r.first == rest[0]) {
-				break
-			}
-			if r.last {
-				return 0, nil, false
-			}
-			best = r.best
+		} else if !seek(s.arena, group, best, rest[0], &r) {
+			return 0, nil, false
 		}
 		best = r.best
 		if r.label {
