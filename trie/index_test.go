@@ -301,7 +301,7 @@ func TestIndexBadInput(t *testing.T) {
 		return score / 2, true
 	}))
 	score, _ := x.Score("A")
-	require.EqualValues(t, math.MaxUint64/2, score)
+	require.Equal(t, uint64(math.MaxUint64/2), score)
 	require.NoError(t, x.Update("a", func(uint64, bool) (uint64, bool) { return 0, false }))
 	_, ok := x.Score("a")
 	require.False(t, ok)

@@ -2,6 +2,7 @@ package trie
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -19,10 +20,26 @@ import (
 // contents is all that an index holds.
 func contents(x *Index) []Completion { return x.TopK("", math.MaxInt32) }
 
-func copyDir(t testing.TB, from string) string {
+// copyDir copies the files of an index whose merge may just be cleaning up behind itself.
+func copyDir(t testing.TB, from string) (string, error) {
 	to := t.TempDir()
-	require.NoError(t, os.CopyFS(to, os.DirFS(from)))
-	return to
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range entries {
+		data, err := os.ReadFile(filepath.Join(from, e.Name()))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to, e.Name()), data, 0o644)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return to, nil
 }
 
 func TestDurableIndex(t *testing.T) {
@@ -30,6 +47,7 @@ func TestDurableIndex(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "deep", "down")
 	o := Options{Dir: dir, Builder: BuilderOptions{Fold: FoldNone, WordStarts: true}, MaxDelta: 60}
 	x := &layered{newIndex(t, o), model{}, rng}
+	var err error
 	for range 30 {
 		x.change(t, 40)
 		if rng.IntN(3) == 0 {
@@ -40,8 +58,9 @@ func TestDurableIndex(t *testing.T) {
 			if rng.IntN(2) == 0 { // as if the process had ended here
 				x.mu.Lock()
 				x.stopMerge()
-				o.Dir = copyDir(t, o.Dir)
+				o.Dir, err = copyDir(t, o.Dir)
 				x.mu.Unlock()
+				require.NoError(t, err)
 				require.NoError(t, x.Close())
 				x.Index = newIndex(t, o)
 			}

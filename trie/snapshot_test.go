@@ -352,7 +352,8 @@ func TestSearcherDoesNotAllocate(t *testing.T) {
 
 func TestLongIterationStaysSmall(t *testing.T) {
 	b := NewBuilder(BuilderOptions{})
-	for i := range 100_000 {
+	const terms = 40_000
+	for i := range terms {
 		require.NoError(t, b.Add(fmt.Sprintf("%020d some longer term", i*7919), uint64(i%1000)))
 	}
 	s, err := b.Build(t.Context())
@@ -362,10 +363,12 @@ func TestLongIterationStaysSmall(t *testing.T) {
 	var h hit
 	n, last := 0, uint64(math.MaxUint64)
 	for c.next(&h) {
-		require.LessOrEqual(t, h.score, last)
+		if h.score > last {
+			t.Fatal(h.score, last)
+		}
 		last = h.score
 		n++
 	}
-	require.Equal(t, 100_000, n)
-	require.Less(t, cap(c.buf), 8<<20)
+	require.Equal(t, terms, n)
+	require.Less(t, cap(c.buf), 4<<20)
 }
