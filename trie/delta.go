@@ -137,9 +137,9 @@ func (d *delta) over(key []byte) *leaf {
 	return d.get(key)
 }
 
-// put makes l the leaf of key; below says whether a layer below has the key. Only the writer
-// calls it.
-func (d *delta) put(key []byte, l *leaf, below bool) {
+// put makes a copy of l the leaf of key; below says whether a layer below has the key. Only
+// the writer calls it.
+func (d *delta) put(key []byte, of leaf, below bool) {
 	if below {
 		word, bits := hideBits(key)
 		d.hides[word].Or(bits)
@@ -160,9 +160,12 @@ func (d *delta) put(key []byte, l *leaf, below bool) {
 		n = next
 		path = append(path, n)
 	}
-	old := n.leaf.Load()
+	l, old := &of, n.leaf.Load()
+	l.born = l.seq
 	if old == nil {
 		d.terms++
+	} else {
+		l.born = old.born
 	}
 	if rank := l.rank(); rank >= old.rank() {
 		for _, p := range path {

@@ -70,19 +70,31 @@ func (c *fuzzyCursor) push(r *record, pos, off, size int, alone bool, at reading
 	c.front.push(with[reading]{entry{r.best, pos, uint32(off), uint32(size), uint16(order(r.label, r.first)), alone}, at}, c.buf)
 }
 
-// pushGroup pushes the records of a group that may match.
+// pushGroup pushes the records of a group that may match. Most cannot, and for most of
+// these their first byte is enough to see it.
 func (c *fuzzyCursor) pushGroup(pos int, best uint64, off, size int, at reading) {
+	may := alive{low: math.MaxUint64, high: math.MaxUint64}
+	whole := int(at.done) == size // the path does not end within a rune
+	if whole {
+		may = at.state.alive(c.q, c.edits)
+	}
 	var r record
 	r.best = best
 	for c.steps > 0 && read(c.s.arena, pos, r.best, &r) {
 		c.steps--
-		end := len(c.buf)
-		now := at
-		c.buf = append(c.buf, c.buf[off:off+size]...)
-		if c.label(&r, end, &now) {
-			c.push(&r, pos, off, size, true, at)
+		if !r.label || may.has(r.first) {
+			end := len(c.buf)
+			now, start := at, end
+			if whole {
+				now.done = 0 // what is behind the path can be read without it
+			} else {
+				c.buf = append(c.buf, c.buf[off:off+size]...)
+			}
+			if c.label(&r, start, &now) {
+				c.push(&r, pos, off, size, true, at)
+			}
+			c.buf = c.buf[:end]
 		}
-		c.buf = c.buf[:end]
 		if r.last {
 			return
 		}

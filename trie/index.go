@@ -253,9 +253,9 @@ func (x *Index) update(term string, f func(v value, alive bool) (score uint64, k
 		}
 	}
 	v.score = score
-	l := &leaf{value: v, deleted: !keep}
+	l := leaf{value: v, deleted: !keep}
 	if x.log != nil {
-		if err := x.log.append(key, l, x.o.Durability == Synced); err != nil {
+		if err := x.log.append(key, &l, x.o.Durability == Synced); err != nil {
 			x.err = fmt.Errorf("trie: writing the log: %w", err)
 			return x.err
 		}
@@ -268,12 +268,8 @@ func (x *Index) update(term string, f func(v value, alive bool) (score uint64, k
 }
 
 // apply puts a leaf, and its aliases, into the active delta.
-func (x *Index) apply(of *layers, key []byte, l *leaf, below bool) {
+func (x *Index) apply(of *layers, key []byte, l leaf, below bool) {
 	l.seq = x.updates.Load() + 1
-	l.born = l.seq
-	if old := of.active.get(key); old != nil {
-		l.born = old.born
-	}
 	of.active.put(key, l, below)
 	if x.o.Builder.WordStarts {
 		wordStarts(key, func(at int) {

@@ -161,7 +161,7 @@ func nextRecord(b []byte) []byte {
 }
 
 func (x *Index) apply1(of *layers, payload []byte) error {
-	l := &leaf{}
+	var l leaf
 	var term string
 	switch payload[0] {
 	case recordSet:
