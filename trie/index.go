@@ -131,10 +131,7 @@ func (x *Index) fits(s *Snapshot) error {
 func (x *Index) Search(query Query) []Completion { return x.search(query, nil) }
 
 func (x *Index) search(query Query, scale func(uint64) float64) []Completion {
-	q, ok := x.pool.Get().(*indexSearcher)
-	if !ok {
-		q = &indexSearcher{}
-	}
+	q := x.searcher()
 	defer x.pool.Put(q)
 	defer q.cursor.release()
 	q.out.scale = scale
@@ -171,16 +168,25 @@ func (x *Index) Completions(prefix string) iter.Seq[Completion] {
 }
 
 func (x *Index) completions(prefix string, scale func(uint64) float64, yield func(Completion) bool) {
-	key, ok := x.o.Builder.Fold.query(nil, prefix)
-	if !ok {
+	q := x.searcher()
+	defer x.pool.Put(q)
+	defer q.cursor.release()
+	var ok bool
+	if q.out.prefix, ok = x.o.Builder.Fold.query(q.out.prefix[:0], prefix); !ok {
 		return
 	}
 	since := x.updates.Load()
 	of := *x.now.Load()
 	defer of.base.mapping.alive()
-	var c layerCursor
-	c.start(of, since, key, 0)
-	yieldAll(&c, key, scale, yield)
+	q.cursor.start(of, since, q.out.prefix, 0)
+	q.out.yieldAll(&q.cursor, scale, yield)
+}
+
+func (x *Index) searcher() *indexSearcher {
+	if q, ok := x.pool.Get().(*indexSearcher); ok {
+		return q
+	}
+	return &indexSearcher{}
 }
 
 // Fold is how terms are folded.
@@ -188,13 +194,14 @@ func (x *Index) Fold() Fold { return x.o.Builder.Fold }
 
 // Score returns the exact score of a term.
 func (x *Index) Score(term string) (score uint64, ok bool) {
-	key, ok := x.o.Builder.Fold.query(nil, term)
-	if !ok {
+	q := x.searcher()
+	defer x.pool.Put(q)
+	if q.out.prefix, ok = x.o.Builder.Fold.query(q.out.prefix[:0], term); !ok {
 		return 0, false
 	}
 	of := x.now.Load()
 	defer of.base.mapping.alive()
-	v, alive, _ := of.get(key)
+	v, alive, _ := of.get(q.out.prefix)
 	return v.score, alive
 }
 

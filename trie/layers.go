@@ -196,8 +196,17 @@ func (c *layerCursor) release() {
 	c.of = layers{}
 	c.base.s, c.fuzzy.s = nil, nil
 	for i := range c.deltas {
-		clear(c.deltas[i].front.entries[:cap(c.deltas[i].front.entries)])
+		front := &c.deltas[i].front
+		clear(front.entries[:cap(front.entries)])
+		if cap(front.entries) > 1<<12 {
+			front.entries = nil // of a long iteration; the next search need not pay for it
+		}
 	}
+	if cap(c.given) > 1<<12 {
+		c.given = nil
+		c.base.buf, c.fuzzy.buf, c.deltas[0].buf, c.deltas[1].buf = nil, nil, nil, nil
+	}
+	clear(c.given[:cap(c.given)])
 }
 
 // items merges the base and the frozen delta for a builder.

@@ -78,24 +78,27 @@ func (s *Snapshot) searcher() *Searcher {
 func (s *Snapshot) Completions(prefix string) iter.Seq[Completion] {
 	return func(yield func(Completion) bool) {
 		defer s.mapping.alive()
-		key, ok := s.fold.query(nil, prefix)
-		if !ok {
+		q := s.searcher()
+		defer s.pool.Put(q)
+		var ok bool
+		if q.out.prefix, ok = s.fold.query(q.out.prefix[:0], prefix); !ok {
 			return
 		}
-		var c cursor
-		c.start(s, key, 0)
-		yieldAll(&c, key, nil, yield)
+		q.cursor.keep = false // every term is copied before the next is looked for
+		defer func() { q.cursor.keep = true }()
+		q.cursor.start(s, q.out.prefix, 0)
+		q.out.yieldAll(&q.cursor, nil, yield)
 	}
 }
 
-// yieldAll yields the hits of a stream as completions.
-func yieldAll(from stream, prefix []byte, scale func(uint64) float64, yield func(Completion) bool) {
-	var h hit
-	for from.next(&h) {
+// yieldAll yields the hits of a stream, for o.prefix, as completions.
+func (o *results) yieldAll(from stream, scale func(uint64) float64, yield func(Completion) bool) {
+	h := &o.hit
+	for from.next(h) {
 		key := h.key
 		if mark := bytes.IndexByte(key, aliasMark); mark >= 0 {
 			key = append(slices.Clone(key[mark+1:]), key[:mark]...)
-			if foundBefore(key, prefix, len(h.key)-mark-1) {
+			if foundBefore(key, o.prefix, len(h.key)-mark-1) {
 				continue
 			}
 		}
