@@ -1,5 +1,5 @@
 // Package trie completes what is being typed: the k terms with the highest scores among
-// all that begin with a prefix, exactly, in about a microsecond and seven bytes a term.
+// all that begin with a prefix, exactly, in about a microsecond and eight bytes a term.
 //
 //	b := trie.NewBuilder(trie.BuilderOptions{})
 //	b.Add("New York", 9_000_000) // terms in any order, with how often they are searched
@@ -53,8 +53,8 @@
 //	TopK       O(length of the prefix + k · depth); a prefix with at least HeadMin terms
 //	           costs two or three cache misses, whatever its number of terms
 //	Score      O(length)
-//	memory     about 7 bytes a term for phrases, scores and answers included, 2 to 3 times
-//	           that for short lists of names; no pointer for the garbage collector to follow
+//	memory     7 to 8 bytes a term for phrases, scores and answers included, more for
+//	           short lists of long names; no pointer for the garbage collector to follow
 //	Build      about a microsecond and a half a term on one core; memory 16 bytes and the
 //	           term, up to MaxMemory, then disk
 //	Index.Add  about a microsecond; a merge writes the whole base anew, in the background,

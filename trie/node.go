@@ -115,7 +115,7 @@ func read(a []byte, pos int, prev uint64, r *record) bool {
 	r.child = 0
 	if head&flagInner != 0 {
 		back, next := uvarint(a, at)
-		if next == 0 || back == 0 || back >= uint64(pos) {
+		if next == 0 || back == 0 || back >= uint64(pos) || !r.label {
 			return false
 		}
 		r.child, at = pos-int(back), next

@@ -267,7 +267,7 @@ func (k *keyOrder) group(pos int, best uint64, alone bool) {
 		if first && alone {
 			prev = ^uint64(0) // the best of one that stands alone is known, its predecessor's not
 		}
-		if !read(k.s.arena, pos, prev, &r) {
+		if k.steps--; k.steps < 0 || !read(k.s.arena, pos, prev, &r) {
 			break
 		}
 		if first {
@@ -283,7 +283,7 @@ func (k *keyOrder) group(pos int, best uint64, alone bool) {
 }
 
 func (k *keyOrder) next(yield func([]byte, value) bool) bool {
-	if k.steps--; k.steps < 0 || len(k.stack) == 0 {
+	if len(k.stack) == 0 {
 		return false
 	}
 	top := k.stack[len(k.stack)-1]

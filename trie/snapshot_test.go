@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -348,6 +349,29 @@ func TestSearcherDoesNotAllocate(t *testing.T) {
 		require.LessOrEqual(t, testing.AllocsPerRun(100, func() { s.AppendTopK(dst, "ab", 10) }), 1.0)
 		require.LessOrEqual(t, testing.AllocsPerRun(100, func() { s.TopK("ab", 10) }), 2.0)
 	}
+}
+
+// TestSnapshotIsFewObjects: the garbage collector sees the same handful, however many terms
+// there are.
+func TestSnapshotIsFewObjects(t *testing.T) {
+	objects := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapObjects
+	}
+	before := objects()
+	b := NewBuilder(BuilderOptions{})
+	for i := range 50_000 {
+		if err := b.Add(fmt.Sprint("term ", i), uint64(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := b.Build(t.Context())
+	require.NoError(t, err)
+	require.Less(t, objects(), before+1000)
+	require.Equal(t, 50_000, s.Len())
 }
 
 func TestLongIterationStaysSmall(t *testing.T) {
