@@ -44,12 +44,12 @@ func (x *Index) startMerge() {
 		x.mu.Lock()
 		x.mergeOK, x.retry = err, 0
 		if err != nil {
-			x.retry = x.now.Load().active.terms + x.o.MaxDelta/4 + 1
+			x.retry = len(x.now.Load().active.nodes) + x.o.MaxDelta/4 + 1
 		}
 		if x.done == done {
 			x.done, x.cancel = nil, nil
 		}
-		if err == nil && x.now.Load().active.terms >= x.o.MaxDelta {
+		if err == nil && len(x.now.Load().active.nodes) >= x.o.MaxDelta {
 			x.startMerge() // updates came faster than they were merged
 		}
 		stats := x.stats()
@@ -111,7 +111,7 @@ func (x *Index) merge(ctx context.Context, of *layers) error {
 
 func (x *Index) build(ctx context.Context, of *layers) (*Snapshot, error) {
 	defer of.base.mapping.alive()
-	return buildSorted(ctx, x.o.Builder, of.base.Len()+of.frozen.terms, func() iter.Seq2[item, error] { return of.items() })
+	return buildSorted(ctx, x.o.Builder, of.base.Len()+len(of.frozen.nodes), func() iter.Seq2[item, error] { return of.items() })
 }
 
 // Compact merges all that was changed into the base and returns when that is done, or when
@@ -125,7 +125,7 @@ func (x *Index) Compact(ctx context.Context) error {
 		}
 		of := x.now.Load()
 		again := of.frozen != nil // what is going on does not have the latest
-		if !again && of.active.terms == 0 {
+		if !again && len(of.active.nodes) == 0 {
 			x.mu.Unlock()
 			return nil
 		}

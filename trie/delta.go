@@ -11,21 +11,22 @@ import (
 // nodes that one writer changes while any number of readers search it, without a lock.
 //
 //	reader                                 writer (holds Index.mu)
-//	  loads best, children, leaf ◀── atomic ── raise: best of every node from the root down,
-//	                                                 then the leaf
-//	                                          lower: the leaf, then best from the leaf up
+//	  loads best, children, leaf ◀── atomic ── stores the leaf, then best from the leaf up
 //
-// So best is never below what a reader can find below it, which is all that the search
-// needs to be exact; a best that is too high for a moment costs a look. Lists of children
-// are replaced, never changed, and so are nodes that are split.
+// Once an update has returned, best is exact all the way up, which is all that the search
+// needs. A search that runs beside the update may look at its term too early or too late,
+// and find it as it was before, or after. Lists of children are replaced, never changed,
+// and so are nodes that are split.
+//
+// The writer itself finds keys in a map, for most updates are to terms that were updated a
+// moment ago.
 //
 // A leaf is the whole truth about its key: the score, not a difference, and a tombstone
 // where the key is deleted. A key that a delta has, in whatever form, hides those of the
 // layers below.
 type delta struct {
 	root  deltaNode
-	terms int          // leaves, tombstones among them
-	path  []*deltaNode // the writer's: on the way to a leaf
+	nodes map[string]*deltaNode // by key, tombstones among them; the writer's
 	// hides is a filter of the keys that are in a layer below as well, so that most hits
 	// of those layers need no look into this one.
 	hides [hideWords]atomic.Uint64
@@ -36,6 +37,9 @@ type deltaNode struct {
 	best     atomic.Uint64 // 0: nothing alive below; else the best score + 1, at most the greatest number
 	leaf     atomic.Pointer[leaf]
 	children atomic.Pointer[deltaKids]
+
+	parent *deltaNode // the writer's
+	key    string     // of the leaf; the writer's
 }
 
 // deltaKids are a node's children, by the first bytes of their labels, which stand apart so
@@ -137,73 +141,83 @@ func (d *delta) over(key []byte) *leaf {
 	return d.get(key)
 }
 
-// put makes a copy of l the leaf of key; below says whether a layer below has the key. Only
-// the writer calls it.
-func (d *delta) put(key []byte, of leaf, below bool) {
-	if below {
-		word, bits := hideBits(key)
-		d.hides[word].Or(bits)
-	}
-	path := append(d.path[:0], &d.root)
-	defer func() { d.path = path }()
-	n, rest := &d.root, key
-	for len(rest) > 0 {
-		next := n.child(rest[0])
-		if next == nil {
-			next = &deltaNode{label: string(rest)}
-			n.setChild(next)
-		} else if shared := commonPrefix(next.label, rest); shared < len(next.label) {
-			next = next.split(shared)
-			n.setChild(next)
-		}
-		rest = rest[len(next.label):]
-		n = next
-		path = append(path, n)
-	}
-	l, old := &of, n.leaf.Load()
+// put makes a copy of l the leaf of key; below says whether a layer below has the key, which
+// counts only for one that the delta has not. Only the writer calls it.
+func (d *delta) put(key []byte, l leaf, below bool) {
+	n := d.nodes[view(key)]
 	l.born = l.seq
-	if old == nil {
-		d.terms++
+	if n == nil {
+		if below {
+			word, bits := hideBits(key)
+			d.hides[word].Or(bits)
+		}
+		n = d.insert(key)
 	} else {
-		l.born = old.born
+		l.born = n.leaf.Load().born
 	}
-	if rank := l.rank(); rank >= old.rank() {
-		for _, p := range path {
-			if p.best.Load() < rank {
-				p.best.Store(rank)
+	n.leaf.Store(&l)
+	// Up from the leaf, for as long as that changes anything.
+	rank := l.rank()
+	for ; n != nil; n = n.parent {
+		best := n.best.Load()
+		if rank < best {
+			// What was best may have been this: look at all that is below.
+			rank = n.leaf.Load().rank()
+			for _, k := range n.kids().nodes {
+				rank = max(rank, k.best.Load())
 			}
 		}
-		n.leaf.Store(l)
-		return
-	}
-	n.leaf.Store(l)
-	for _, p := range slices.Backward(path) {
-		best := p.leaf.Load().rank()
-		for _, k := range p.kids().nodes {
-			best = max(best, k.best.Load())
-		}
-		if p.best.Load() == best {
+		if rank == best {
 			return
 		}
-		p.best.Store(best)
+		n.best.Store(rank)
 	}
+}
+
+// insert returns the node of a key that the delta does not have.
+func (d *delta) insert(key []byte) *deltaNode {
+	whole := string(key)
+	n, rest := &d.root, whole
+	for rest != "" {
+		next := n.child(rest[0])
+		if next == nil {
+			next = &deltaNode{label: rest, parent: n}
+			n.setChild(next)
+		} else if shared := commonPrefix(next.label, rest); shared < len(next.label) {
+			next = d.split(next, shared)
+			n.setChild(next)
+		}
+		n, rest = next, rest[len(next.label):]
+	}
+	n.key = whole
+	if d.nodes == nil {
+		d.nodes = map[string]*deltaNode{}
+	}
+	d.nodes[whole] = n
+	return n
 }
 
 // split returns a node with the first at bytes of n's label and, as its only child, a copy
 // of n with the rest. Readers that still hold n find in it what they would have found.
-func (n *deltaNode) split(at int) *deltaNode {
-	lower := &deltaNode{label: n.label[at:]}
+func (d *delta) split(n *deltaNode, at int) *deltaNode {
+	upper := &deltaNode{label: n.label[:at], parent: n.parent}
+	lower := &deltaNode{label: n.label[at:], parent: upper, key: n.key}
 	lower.best.Store(n.best.Load())
 	lower.leaf.Store(n.leaf.Load())
 	lower.children.Store(n.children.Load())
-	upper := &deltaNode{label: n.label[:at]}
+	for _, k := range lower.kids().nodes {
+		k.parent = lower
+	}
+	if n.key != "" {
+		d.nodes[n.key] = lower
+	}
 	upper.best.Store(n.best.Load())
 	upper.setChild(lower)
 	return upper
 }
 
-// commonPrefix is common for a label.
-func commonPrefix(a string, b []byte) int {
+// commonPrefix is common for strings.
+func commonPrefix(a, b string) int {
 	n := min(len(a), len(b))
 	for i := range n {
 		if a[i] != b[i] {

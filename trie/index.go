@@ -201,7 +201,7 @@ func (x *Index) Score(term string) (score uint64, ok bool) {
 	}
 	of := x.now.Load()
 	defer of.base.mapping.alive()
-	v, alive, _ := of.get(q.out.prefix)
+	v, alive := of.get(q.out.prefix)
 	return v.score, alive
 }
 
@@ -248,7 +248,7 @@ func (x *Index) update(term string, f func(v value, alive bool) (score uint64, k
 	}
 	key := x.key
 	of := x.now.Load()
-	v, alive, below := of.get(key)
+	v, alive, below := of.forUpdate(key)
 	score, keep := f(v, alive)
 	if !keep && !alive {
 		return nil
@@ -268,7 +268,7 @@ func (x *Index) update(term string, f func(v value, alive bool) (score uint64, k
 		}
 	}
 	x.apply(of, key, l, below)
-	if of.active.terms >= max(x.o.MaxDelta, x.retry) {
+	if len(of.active.nodes) >= max(x.o.MaxDelta, x.retry) {
 		x.startMerge()
 	}
 	return nil
@@ -415,11 +415,11 @@ func (x *Index) Stats() Stats {
 func (x *Index) stats() Stats {
 	of := x.now.Load()
 	s := Stats{
-		Terms: of.base.Len(), Changed: of.active.terms, BaseBytes: of.base.SizeBytes(),
+		Terms: of.base.Len(), Changed: len(of.active.nodes), BaseBytes: of.base.SizeBytes(),
 		Updates: x.updates.Load(), Bases: x.bases.Load(), Merging: of.frozen != nil,
 	}
 	if of.frozen != nil {
-		s.Changed += of.frozen.terms
+		s.Changed += len(of.frozen.nodes)
 	}
 	return s
 }

@@ -14,27 +14,38 @@ type layers struct {
 	active *delta
 }
 
-// get returns what the layers know of a key, and whether a layer below the active one has
-// it, alive or not. The display form is decoded.
-func (l *layers) get(key []byte) (v value, alive, below bool) {
-	found := func(of *leaf) bool {
-		if of != nil {
-			v, alive = of.value, !of.deleted
+// get returns what the layers know of a key.
+func (l *layers) get(key []byte) (v value, alive bool) {
+	if of := l.active.get(key); of != nil {
+		return of.value, !of.deleted
+	}
+	v, alive, _ = l.below(key)
+	return v, alive
+}
+
+// forUpdate is get for the writer, who is quicker, and wants to know whether the layers below
+// the active one have a key that it does not have.
+func (l *layers) forUpdate(key []byte) (v value, alive, below bool) {
+	if n := l.active.nodes[view(key)]; n != nil {
+		of := n.leaf.Load()
+		return of.value, !of.deleted, false
+	}
+	return l.below(key)
+}
+
+// below is get without the active delta; known says whether the key is there, alive or not.
+func (l *layers) below(key []byte) (v value, alive, known bool) {
+	if l.frozen != nil {
+		if of := l.frozen.get(key); of != nil {
+			return of.value, !of.deleted, true
 		}
-		return of != nil
-	}
-	if found(l.active.get(key)) {
-		return v, alive, false // put was told before
-	}
-	if l.frozen != nil && found(l.frozen.get(key)) {
-		return v, alive, true
 	}
 	score, show, ok := l.base.lookup(key)
 	if !ok {
 		return value{}, false, false
 	}
 	v.score = score
-	if show != nil {
+	if show != nil { // a copy: the base may go away
 		v.show = l.base.symbols.appendDecoded(nil, show)
 	}
 	return v, true, true

@@ -182,7 +182,7 @@ func (x *Index) apply1(of *layers, payload []byte) error {
 	if !l.deleted && term != string(key) {
 		l.show = []byte(term)
 	}
-	_, alive, below := of.get(key)
+	_, alive, below := of.forUpdate(key)
 	if l.deleted && !alive {
 		return nil
 	}
