@@ -128,7 +128,12 @@ func (c *cursor) next(h *hit) bool {
 		off := len(c.buf)
 		c.buf = append(c.buf, c.head.path...)
 		c.buf = append(c.buf, rest...)
-		h.key, h.show, h.score = c.buf[off:len(c.buf):len(c.buf)], show, c.head.score
+		h.key, h.show, h.score = c.buf[off:len(c.buf):len(c.buf)], nil, c.head.score
+		if show != nil { // a copy: results may outlive the mapping
+			off = len(c.buf)
+			c.buf = append(c.buf, show...)
+			h.show = c.buf[off:len(c.buf):len(c.buf)]
+		}
 		return true
 	}
 	if c.then {

@@ -73,6 +73,24 @@ func TestMappedFileOutlivesItsName(t *testing.T) {
 	}
 }
 
+func TestResultsOutliveTheMapping(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "snapshot")
+	require.NoError(t, small(t).WriteFile(path))
+	var lists [][]Completion
+	for range 20 {
+		s, err := Open(path)
+		require.NoError(t, err)
+		lists = append(lists, s.NewSearcher().Search(Query{Prefix: "n", K: 3}), s.NewSearcher().Search(Query{Prefix: "yor", K: 3}))
+		runtime.GC()
+	}
+	for range 3 {
+		runtime.GC() // cleanups run behind it
+	}
+	for _, list := range lists {
+		require.Equal(t, "New York", list[0].Term)
+	}
+}
+
 func TestGoldenFile(t *testing.T) {
 	b := fileOf(t, small(t))
 	path := filepath.Join("testdata", "v1.trie")
