@@ -427,9 +427,7 @@ func BenchmarkTrieGet(b *testing.B) {
 	for _, c := range completers {
 		b.Run(c.name, func(b *testing.B) {
 			of, list := c.make(), corpus()
-			for i := 0; b.Loop(); i++ {
-				of.get(list[spread(i)%uint64(len(list))].term)
-			}
+			percentiles(b, func(i int) { of.get(list[spread(i)%uint64(len(list))].term) })
 		})
 	}
 }
@@ -484,26 +482,24 @@ func BenchmarkTrieAdd(b *testing.B) {
 			b.Fatal(err)
 		}
 		defer x.Close()
-		for i := 0; b.Loop(); i++ {
-			_ = x.Add(full[i%len(full)], 1)
-		}
+		percentiles(b, func(i int) { _ = x.Add(full[i%len(full)], 1) })
 	})
 	b.Run("go-radix", func(b *testing.B) {
 		t := completers[2].make().live.(*radix.Tree)
-		for i := 0; b.Loop(); i++ {
+		percentiles(b, func(i int) {
 			term := full[i%len(full)]
 			v, _ := t.Get(term)
 			score, _ := v.(uint64)
 			t.Insert(term, score+1)
-		}
+		})
 	})
 	b.Run("iradix", func(b *testing.B) {
 		t := completers[3].make().live.(*iradix.Tree[uint64])
-		for i := 0; b.Loop(); i++ {
+		percentiles(b, func(i int) {
 			term := []byte(full[i%len(full)])
 			score, _ := t.Get(term)
 			t, _, _ = t.Insert(term, score+1)
-		}
+		})
 	})
 }
 
