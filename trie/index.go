@@ -33,7 +33,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Now is what a Trending takes for the present. nil: time.Now. An Index has no clock.
 	Now func() time.Time
-	// OnCompact, if not nil, is called after each merge, outside of locks.
+	// OnCompact, if not nil, is called after each merge, outside of locks. It must not call
+	// Close, which waits for it.
 	OnCompact func(Stats, error)
 
 	create func(path string) (logFile, error) // tests give files that fail

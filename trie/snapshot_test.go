@@ -40,7 +40,7 @@ func termsOf(list []Completion) []string {
 // mode: small sets with many ties, prefixes of each other, and heads of all sizes.
 func TestTopKAgainstBruteForce(t *testing.T) {
 	rng := testkit.Rand(t)
-	sets, queries := 1600, 400
+	sets, queries := 1600, 600
 	if testing.Short() {
 		sets = 80
 	}
