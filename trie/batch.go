@@ -56,11 +56,34 @@ func (b *batch) sorted() iter.Seq2[item, error] {
 		b.sort(b.refs, 0)
 		b.done = true
 	}
+	return b.span(0, len(b.refs))
+}
+
+// sample iterates over runs of neighbouring items, evenly spread.
+func (b *batch) sample(runs, length int) iter.Seq2[item, error] {
+	all := b.sorted()
+	if len(b.refs) < 2*runs*length {
+		return all
+	}
 	return func(yield func(item, error) bool) {
-		for i := 0; i < len(b.refs); {
+		for i := range runs {
+			from := int(int64(len(b.refs)-length) * int64(i) / int64(runs))
+			for t, err := range b.span(from, from+length) {
+				if !yield(t, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// span iterates over the refs from lo to hi, which are sorted by key.
+func (b *batch) span(lo, hi int) iter.Seq2[item, error] {
+	return func(yield func(item, error) bool) {
+		for i := lo; i < hi; {
 			first := b.item(b.refs[i])
 			j := i + 1
-			for j < len(b.refs) && bytes.Equal(b.key(b.refs[j]), first.key) {
+			for j < hi && bytes.Equal(b.key(b.refs[j]), first.key) {
 				j++
 			}
 			if j > i+1 {

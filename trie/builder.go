@@ -133,12 +133,26 @@ func (b *Builder) Build(ctx context.Context) (*Snapshot, error) {
 	if b.err != nil {
 		return nil, errors.Join(b.err, b.reset())
 	}
-	expect := len(b.mem.refs)
-	for _, r := range b.runs {
-		expect += r.items
-	}
-	s, err := buildSorted(ctx, b.o, expect, b.merged)
+	s, err := b.build(ctx)
 	return s, errors.Join(err, b.reset())
+}
+
+func (b *Builder) build(ctx context.Context) (*Snapshot, error) {
+	var table *symbols
+	var err error
+	if len(b.runs) == 0 {
+		table, err = trainOn(ctx, b.o, 0, b.mem.sample(trainRuns, trainLength))
+	} else {
+		expect := len(b.mem.refs)
+		for _, r := range b.runs {
+			expect += r.items
+		}
+		table, err = trainOn(ctx, b.o, expect, b.merged())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return buildSorted(ctx, b.o, table, b.merged())
 }
 
 // BuildTo builds the snapshot and writes it to w as a file, for [Open].
@@ -198,17 +212,12 @@ func addSaturating(a, b uint64) uint64 {
 	return math.MaxUint64
 }
 
-// buildSorted writes a snapshot from about expect items, which it reads twice: once for a
-// sample to train the symbols on.
-func buildSorted(ctx context.Context, o BuilderOptions, expect int, items func() iter.Seq2[item, error]) (*Snapshot, error) {
-	table, err := trainOn(ctx, o, expect, items())
-	if err != nil {
-		return nil, err
-	}
+// buildSorted writes a snapshot from items.
+func buildSorted(ctx context.Context, o BuilderOptions, table *symbols, items iter.Seq2[item, error]) (*Snapshot, error) {
 	w := newTreeWriter(table, o.HeadMin)
 	s := &Snapshot{symbols: table, fold: o.Fold, aliases: o.WordStarts}
 	done := 0
-	for t, err := range terms(items()) {
+	for t, err := range terms(items) {
 		if err != nil {
 			return nil, err
 		}
@@ -277,10 +286,12 @@ func (a item) shown() item {
 	return a
 }
 
-// trainOn trains symbols on runs of neighbouring terms, spread evenly over about expect.
+const trainRuns, trainLength = 2000, 16 // runs of neighbouring terms, and terms of each
+
+// trainOn trains symbols on runs of neighbouring terms, spread evenly over about expect of
+// them.
 func trainOn(ctx context.Context, o BuilderOptions, expect int, items iter.Seq2[item, error]) (*symbols, error) {
-	const length, runs = 16, 2000
-	gap := max(expect/runs-length, 0)
+	gap := max(expect/trainRuns-trainLength, 0)
 	var keys [3][]byte
 	var sample sampler
 	n, from := 0, 0
@@ -305,7 +316,7 @@ func trainOn(ctx context.Context, o BuilderOptions, expect int, items iter.Seq2[
 				sample.bytes += len(t.show)
 			}
 		}
-		if n >= from+length {
+		if n >= from+trainLength {
 			from = n + gap
 		}
 	}

@@ -3,7 +3,6 @@ package trie
 import (
 	"context"
 	"errors"
-	"iter"
 )
 
 // A merge builds a new base of the base and the frozen delta while the active one takes
@@ -111,8 +110,20 @@ func (x *Index) merge(ctx context.Context, of *layers) error {
 
 func (x *Index) build(ctx context.Context, of *layers) (*Snapshot, error) {
 	defer of.base.mapping.alive()
-	return buildSorted(ctx, x.o.Builder, of.base.Len()+len(of.frozen.nodes), func() iter.Seq2[item, error] { return of.items() })
+	// Symbols that were trained on nearly the same terms are as good as new.
+	table := of.base.symbols
+	if changed := len(of.frozen.nodes); of.base.Len() < reuseSymbols || changed > of.base.Len()/4 {
+		var err error
+		if table, err = trainOn(ctx, x.o.Builder, of.base.Len()+changed, of.items()); err != nil {
+			return nil, err
+		}
+	}
+	return buildSorted(ctx, x.o.Builder, table, of.items())
 }
+
+// reuseSymbols is from how many terms on a base's symbols are worth keeping: on fewer, they
+// may have been trained on too little.
+const reuseSymbols = 100_000
 
 // Compact merges all that was changed into the base and returns when that is done, or when
 // ctx is; the merge goes on then in the background. Neither searches nor updates wait.
