@@ -17,7 +17,7 @@ import (
 
 // startMerge begins a merge, unless one is going on. x.mu is held.
 func (x *Index) startMerge() {
-	if x.done != nil || x.closed {
+	if x.run != nil || x.closed {
 		return
 	}
 	of := x.now.Load()
@@ -32,30 +32,35 @@ func (x *Index) startMerge() {
 		x.now.Store(of)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	x.cancel, x.done = cancel, done
+	m := &mergeRun{cancel: cancel, done: make(chan struct{})}
+	x.run = m
 	x.merging.Go(func() {
 		defer cancel()
-		err := x.merge(ctx, of)
-		if err != nil && ctx.Err() != nil {
-			err = errGivenUp // and what it says besides is of no interest
+		m.err = x.merge(ctx, of)
+		if m.err != nil && ctx.Err() != nil {
+			m.err = errGivenUp // and what it says besides is of no interest
 		}
 		x.mu.Lock()
-		x.mergeOK, x.retry = err, 0
-		if err != nil {
-			x.retry = len(x.now.Load().active.nodes) + x.o.MaxDelta/4 + 1
-		}
-		if x.done == done {
-			x.done, x.cancel = nil, nil
-		}
-		if err == nil && len(x.now.Load().active.nodes) >= x.o.MaxDelta {
-			x.startMerge() // updates came faster than they were merged
+		if x.run == m {
+			x.run, x.retry = nil, 0
+			if m.err != nil {
+				x.retry = len(x.now.Load().active.nodes) + x.o.MaxDelta/4 + 1
+			} else if len(x.now.Load().active.nodes) >= x.o.MaxDelta {
+				x.startMerge() // updates came faster than they were merged
+			}
 		}
 		stats := x.stats()
 		x.mu.Unlock()
-		close(done)
-		x.tell(stats, err)
+		close(m.done)
+		x.tell(stats, m.err)
 	})
+}
+
+// mergeRun is one merge.
+type mergeRun struct {
+	cancel context.CancelFunc
+	done   chan struct{} // closed when it has ended
+	err    error         // then
 }
 
 func (x *Index) tell(stats Stats, err error) {
@@ -71,9 +76,9 @@ func (x *Index) tell(stats Stats, err error) {
 
 // stopMerge gives up the merge that is going on; its layers stay as they are. x.mu is held.
 func (x *Index) stopMerge() {
-	if x.cancel != nil {
-		x.cancel()
-		x.cancel, x.done = nil, nil
+	if x.run != nil {
+		x.run.cancel()
+		x.run = nil
 	}
 }
 
@@ -141,26 +146,21 @@ func (x *Index) Compact(ctx context.Context) error {
 			return nil
 		}
 		x.startMerge()
-		done := x.done
-		err := x.err
+		run, err := x.run, x.err
 		x.mu.Unlock()
 		if err != nil {
 			return err
 		}
 		select {
-		case <-done:
+		case <-run.done:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		x.mu.Lock()
-		err = x.mergeOK
-		x.mu.Unlock()
-		if errors.Is(err, errGivenUp) {
-			err = nil // replaced by a Swap, or closed, which the next round sees
-			again = true
+		if errors.Is(run.err, errGivenUp) {
+			continue // because of a Swap, or of Close, as the next round will see
 		}
-		if err != nil || !again {
-			return err
+		if run.err != nil || !again {
+			return run.err
 		}
 	}
 }

@@ -73,10 +73,8 @@ type Index struct {
 	key, rot []byte
 
 	merging sync.WaitGroup
-	cancel  context.CancelFunc // of the merge that is going on
-	done    chan struct{}      // closed when it ends; nil if none is
-	mergeOK error
-	retry   int // changed terms from which on a failed merge is tried again
+	run     *mergeRun // that is going on; nil if none is
+	retry   int       // changed terms from which on a failed merge is tried again
 }
 
 type indexSearcher struct {
@@ -340,6 +338,9 @@ func (x *Index) replace(l *layers) error {
 	x.stopMerge()
 	if x.log != nil {
 		if err := x.log.replace(l); err != nil {
+			if errors.Is(err, errUnsure) {
+				x.err = err
+			}
 			return err
 		}
 	}
@@ -424,5 +425,9 @@ func (x *Index) stats() Stats {
 	}
 	return s
 }
+
+// errUnsure: the disk may have the old state or the new one, so that no update can be put
+// down behind it. Who opens the index again will see which.
+var errUnsure = errors.New("trie: the state on disk is not known")
 
 var errGivenUp = errors.New("trie: merge given up")

@@ -33,7 +33,6 @@ import (
 type logStore struct {
 	dir    string
 	create func(path string) (logFile, error)
-	base   string // the name that CURRENT has
 	number uint64 // of the log that is written
 	file   logFile
 	record []byte
@@ -72,9 +71,7 @@ func (x *Index) recover() error {
 	}
 	name, first, err := readCurrent(l.path(currentName))
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := l.sweep("", 1, 0); err != nil {
-			return err
-		}
+		l.sweep("", 1, 0)
 		x.log = l
 		return l.replace(x.now.Load())
 	}
@@ -90,7 +87,7 @@ func (x *Index) recover() error {
 	}
 	of := &layers{base: base, active: &delta{}}
 	x.now.Store(of)
-	l.base, l.number = name, first
+	l.number = first
 	for n := first; ; n++ {
 		last := false
 		if _, err := os.Stat(l.path(logName(n + 1))); errors.Is(err, fs.ErrNotExist) {
@@ -106,9 +103,7 @@ func (x *Index) recover() error {
 			break
 		}
 	}
-	if err := l.sweep(name, first, l.number); err != nil {
-		return err
-	}
+	l.sweep(name, first, l.number)
 	if l.file, err = l.create(l.path(logName(l.number))); err != nil {
 		return err
 	}
@@ -300,8 +295,8 @@ func (l *logStore) commit(file string, first, last uint64) error {
 	if err := writeCurrent(l.path(currentName), name, first); err != nil {
 		return err
 	}
-	l.base = name
-	return l.sweep(name, first, last)
+	l.sweep(name, first, last)
+	return nil
 }
 
 // discard removes a base that is not wanted after all.
@@ -331,7 +326,7 @@ func (l *logStore) replace(of *layers) error {
 		return err
 	}
 	if err := l.commit(file, first, last); err != nil {
-		return errors.Join(err, f.Close())
+		return errors.Join(errUnsure, err, f.Close())
 	}
 	old := l.file
 	l.file, l.number = f, last
@@ -341,11 +336,11 @@ func (l *logStore) replace(of *layers) error {
 	return nil
 }
 
-// sweep removes what CURRENT does not name.
-func (l *logStore) sweep(base string, first, last uint64) error {
+// sweep removes what CURRENT does not name, as far as it can: what stays is never read.
+func (l *logStore) sweep(base string, first, last uint64) {
 	entries, err := os.ReadDir(l.dir)
 	if err != nil {
-		return err
+		return
 	}
 	for _, e := range entries {
 		name := e.Name()
@@ -355,10 +350,9 @@ func (l *logStore) sweep(base string, first, last uint64) error {
 			ours = err == nil && (number < first || number > last)
 		}
 		if ours {
-			os.Remove(l.path(name)) // what stays, because it is in use, is never read
+			os.Remove(l.path(name))
 		}
 	}
-	return nil
 }
 
 // writeCurrent replaces CURRENT.
