@@ -151,35 +151,20 @@ func (s *editState) judge(e, least int) bool {
 	return least <= e
 }
 
-// alive is the set of ASCII runes, and of whether others, after which something may match.
-type alive struct{ low, high uint64 }
-
-func (a alive) has(first byte) bool {
-	switch {
-	case first < 64:
-		return a.low>>first&1 != 0
-	case first < utf8.RuneSelf:
-		return a.high>>(first-64)&1 != 0
-	}
-	return true
-}
-
-// alive returns the runes that step may be true for. If it is false for one that is nowhere
-// in the query, it can only be true for one that stands near the diagonal.
-func (s *editState) alive(q *fuzzyQuery, e int) alive {
+// alive returns the first bytes of the runes that step may be true for. If it is false for a
+// rune that is nowhere in the query, it can only be true for one near the diagonal.
+func (s *editState) alive(q *fuzzyQuery, e int) byteSet {
+	all := ^uint64(0)
 	other := *s
 	if other.step(q, e, -1) {
-		return alive{^uint64(0), ^uint64(0)}
+		return byteSet{all, all, all, all}
 	}
-	var a alive
+	set := byteSet{0, 0, all, all} // what is not ASCII is looked at whole
 	i := int(s.read)
 	for j := max(i-e-1, 0); j <= min(i+e, len(q.runes)-1); j++ {
-		switch r := q.runes[j]; {
-		case r < 64:
-			a.low |= 1 << r
-		case r < utf8.RuneSelf:
-			a.high |= 1 << (r - 64)
+		if r := q.runes[j]; r < utf8.RuneSelf {
+			set.add(byte(r))
 		}
 	}
-	return a
+	return set
 }

@@ -15,7 +15,7 @@ type fuzzyCursor struct {
 	edits int
 	buf   []byte
 	front frontier[reading]
-	steps int // records that the search may still look into
+	steps int // bytes that the search may still look into
 }
 
 // reading is how far the automaton has come on a path: the last bytes of a path may be the
@@ -73,28 +73,31 @@ func (c *fuzzyCursor) push(r *record, pos, off, size int, alone bool, at reading
 // pushGroup pushes the records of a group that may match. Most cannot, and for most of
 // these their first byte is enough to see it.
 func (c *fuzzyCursor) pushGroup(pos int, best uint64, off, size int, at reading) {
-	may := alive{low: math.MaxUint64, high: math.MaxUint64}
+	all := ^uint64(0)
+	may := byteSet{all, all, all, all}
 	whole := int(at.done) == size // the path does not end within a rune
 	if whole {
 		may = at.state.alive(c.q, c.edits)
 	}
 	var r record
 	r.best = best
-	for c.steps > 0 && read(c.s.arena, pos, r.best, &r) {
-		c.steps--
-		if !r.label || may.has(r.first) {
-			end := len(c.buf)
-			now, start := at, end
-			if whole {
-				now.done = 0 // what is behind the path can be read without it
-			} else {
-				c.buf = append(c.buf, c.buf[off:off+size]...)
-			}
-			if c.label(&r, start, &now) {
-				c.push(&r, pos, off, size, true, at)
-			}
-			c.buf = c.buf[:end]
+	for c.steps > 0 {
+		found := seekSet(c.s.arena, pos, r.best, &may, true, &r)
+		c.steps -= r.next - pos
+		if !found {
+			return
 		}
+		end := len(c.buf)
+		now, start := at, end
+		if whole {
+			now.done = 0 // what is behind the path can be read without it
+		} else {
+			c.buf = append(c.buf, c.buf[off:off+size]...)
+		}
+		if c.label(&r, start, &now) {
+			c.push(&r, r.pos, off, size, true, at)
+		}
+		c.buf = c.buf[:end]
 		if r.last {
 			return
 		}

@@ -134,19 +134,38 @@ func read(a []byte, pos int, prev uint64, r *record) bool {
 	return r.codeEnd <= len(a)
 }
 
+// byteSet is a set of first bytes.
+type byteSet [4]uint64
+
+func (s *byteSet) has(b byte) bool { return s[b>>6]>>(b&63)&1 != 0 }
+func (s *byteSet) add(b byte)      { s[b>>6] |= 1 << (b & 63) }
+
 // seek reads the record whose label begins with first in the group at pos, whose parent has
-// the best score best. It passes over the others without decoding more of them than it
-// must.
+// the best score best.
 func seek(a []byte, pos int, best uint64, first byte, r *record) bool {
+	var set byteSet
+	set.add(first)
+	return seekSet(a, pos, best, &set, false, r)
+}
+
+// seekSet reads the first record, from pos on in its group, whose label begins with a byte of
+// the set, or that has no label if bare is true. best is that of the predecessor of the
+// record at pos, or of the parent. It passes over the others without decoding more of
+// them than it must. If there is none it is false, and r.next is where it gave up.
+func seekSet(a []byte, pos int, best uint64, set *byteSet, bare bool, r *record) bool {
 	for uint(pos) < uint(len(a)) {
 		head := a[pos]
 		at := pos + 1
 		n := int(head & labelMask)
-		if n != 0 {
-			if uint(at) >= uint(len(a)) {
-				return false
+		if n == 0 {
+			if bare {
+				return read(a, pos, best, r)
 			}
-			if a[at] == first {
+		} else {
+			if uint(at) >= uint(len(a)) {
+				break
+			}
+			if set.has(a[at]) {
 				return read(a, pos, best, r)
 			}
 			at++
@@ -154,7 +173,7 @@ func seek(a []byte, pos int, best uint64, first byte, r *record) bool {
 		}
 		if n == labelLong-1 || head&flagShow != 0 {
 			if !read(a, pos, best, r) {
-				return false
+				break
 			}
 			best, pos = r.best, r.next
 		} else {
@@ -165,7 +184,7 @@ func seek(a []byte, pos int, best uint64, first byte, r *record) bool {
 				} else {
 					drop, next := uvarint(a, at)
 					if next == 0 {
-						return false
+						break
 					}
 					best -= drop
 					at = next
@@ -180,9 +199,10 @@ func seek(a []byte, pos int, best uint64, first byte, r *record) bool {
 			pos = at + n
 		}
 		if head&flagLast != 0 {
-			return false
+			break
 		}
 	}
+	r.next = pos
 	return false
 }
 
