@@ -82,7 +82,7 @@ func (c *cursor) openGroup(group int, best uint64, path []byte) {
 }
 
 func (c *cursor) push(r *record, pos, off, size int) {
-	c.front.push(with[struct{}]{entry: entry{r.best, pos, uint32(off), uint32(size), uint16(order(r.label, r.first)), false}}, c.buf)
+	c.front.push(with[struct{}]{entry: entry{r.best, pos, off, uint32(size), uint16(order(r.label, r.first)), false}}, c.buf)
 }
 
 // walk goes down to prefix, of which done bytes lead to the group, and pushes what is there.
@@ -105,7 +105,7 @@ func (c *cursor) walk(prefix []byte, done, group int, best uint64) {
 		if done+1+n >= len(prefix) { // the prefix ends in this label
 			off := len(c.buf)
 			c.buf = append(c.buf, prefix[:done]...)
-			c.front.push(with[struct{}]{entry: entry{r.best, r.pos, uint32(off), uint32(done), uint16(order(true, r.first)), true}}, c.buf)
+			c.front.push(with[struct{}]{entry: entry{r.best, r.pos, off, uint32(done), uint16(order(true, r.first)), true}}, c.buf)
 			return
 		}
 		if r.child == 0 {
@@ -167,7 +167,7 @@ func (c *cursor) search(h *hit) bool {
 	// The path of the group that r stands in is buf[off:off+size]; its copy at the end of
 	// the buffer grows, label by label, into the key, and serves as the path of all
 	// groups on the way.
-	off, size := int(e.path), int(e.size)
+	off, size := e.path, int(e.size)
 	if !e.alone {
 		c.pushNext(&r, off, size)
 	}
@@ -216,12 +216,12 @@ func (c *cursor) forget() {
 	live := c.front.entries[c.front.head:]
 	old := c.buf
 	c.buf = make([]byte, 0, len(old))
-	var off, size, at uint32
+	off, size, at := 0, uint32(0), 0
 	for i := range live {
 		e := &live[i]
 		if i == 0 || e.path != off || e.size != size {
-			off, size, at = e.path, e.size, uint32(len(c.buf))
-			c.buf = append(c.buf, old[off:off+size]...)
+			off, size, at = e.path, e.size, len(c.buf)
+			c.buf = append(c.buf, e.of(old)...)
 		}
 		e.path = at
 	}

@@ -306,21 +306,21 @@ func (c *deltaCursor) push(n *deltaNode, off, size int, at reading) {
 	if n.label != "" {
 		first = order(true, n.label[0])
 	}
-	c.front.push(with[deltaEntry]{entry{best: best, path: uint32(off), size: uint32(size), first: uint16(first)}, deltaEntry{node: n, at: at}}, c.buf)
+	c.front.push(with[deltaEntry]{entry{best: best, path: off, size: uint32(size), first: uint16(first)}, deltaEntry{node: n, at: at}}, c.buf)
 }
 
 func (c *deltaCursor) next(h *hit) bool {
 	for !c.front.empty() {
 		e := c.front.pop(c.buf)
 		if l := e.extra.leaf; l != nil {
-			h.key = c.buf[e.path : e.path+e.size : e.path+e.size]
+			h.key = slices.Clip(e.of(c.buf))
 			h.score, h.show = l.score, l.show
 			c.seq = l.seq
 			return true
 		}
 		n, at := e.extra.node, e.extra.at
 		off := len(c.buf)
-		c.buf = append(c.buf, c.buf[e.path:e.path+e.size]...)
+		c.buf = append(c.buf, e.of(c.buf)...)
 		c.buf = append(c.buf, n.label...)
 		size := len(c.buf) - off
 		if c.q != nil && !at.read(c.q, c.edits, c.buf[off:]) {
@@ -330,7 +330,7 @@ func (c *deltaCursor) next(h *hit) bool {
 		if l := n.leaf.Load(); l != nil && !l.deleted {
 			last := at
 			if c.q == nil || last.state.sure || last.end(c.q, c.edits) {
-				c.front.push(with[deltaEntry]{entry{best: l.score, path: uint32(off), size: uint32(size)}, deltaEntry{leaf: l}}, c.buf)
+				c.front.push(with[deltaEntry]{entry{best: l.score, path: off, size: uint32(size)}, deltaEntry{leaf: l}}, c.buf)
 			}
 		}
 		for _, k := range n.kids().nodes {

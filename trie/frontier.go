@@ -7,11 +7,14 @@ import "bytes"
 type entry struct {
 	best  uint64
 	pos   int
-	path  uint32 // range of cursor.buf: the path of the group
+	path  int    // range of cursor.buf: the path of the group
 	size  uint32
 	first uint16 // order of the record's first byte
 	alone bool   // only the record, not what is behind it
 }
+
+// of is the path of e's group.
+func (e *entry) of(buf []byte) []byte { return buf[e.path : e.path+int(e.size)] }
 
 // frontier holds the entries of a search, best first. Entries of equal score come in term
 // order, which the path of the group and the record's first byte decide: no entry's
@@ -54,7 +57,7 @@ func before(a, b *entry, buf []byte) bool {
 }
 
 func beforeTie(a, b *entry, buf []byte) bool {
-	x, y := buf[a.path:a.path+a.size], buf[b.path:b.path+b.size]
+	x, y := a.of(buf), b.of(buf)
 	n := min(len(x), len(y))
 	if c := bytes.Compare(x[:n], y[:n]); c != 0 {
 		return c < 0

@@ -67,7 +67,7 @@ func (c *fuzzyCursor) start(s *Snapshot, q *fuzzyQuery, edits int) {
 }
 
 func (c *fuzzyCursor) push(r *record, pos, off, size int, alone bool, at reading) {
-	c.front.push(with[reading]{entry{r.best, pos, uint32(off), uint32(size), uint16(order(r.label, r.first)), alone}, at}, c.buf)
+	c.front.push(with[reading]{entry{r.best, pos, off, uint32(size), uint16(order(r.label, r.first)), alone}, at}, c.buf)
 }
 
 // pushGroup pushes the records of a group that may match. Most cannot, and for most of
@@ -127,7 +127,7 @@ func (c *fuzzyCursor) next(h *hit) bool {
 			return false
 		}
 		r.best = e.best
-		off, size, at := int(e.path), int(e.size), e.extra
+		off, size, at := e.path, int(e.size), e.extra
 		if !e.alone {
 			c.pushNext(&r, off, size, at)
 		}

@@ -232,7 +232,7 @@ func (s *Snapshot) entries(prefix []byte) iter.Seq2[[]byte, value] {
 			return
 		}
 		e := c.front.pop(c.buf)
-		k := keyOrder{s: s, steps: s.maxSteps(), path: slices.Clone(c.buf[e.path : e.path+e.size])}
+		k := keyOrder{s: s, steps: s.maxSteps(), path: slices.Clone(e.of(c.buf))}
 		k.group(e.pos, e.best, e.alone)
 		for k.next(yield) {
 		}
