@@ -59,7 +59,8 @@
 //	           term, up to MaxMemory, then disk
 //	Index.Add  about a microsecond; a merge writes the whole base anew, in the background,
 //	           on one core
-//	fuzzy      tens of microseconds for one edit, some hundreds for two
+//	fuzzy      a tenth of a millisecond for one edit, several tenths for two; a third of
+//	           that where the first rune must be right
 //
 // All that is not an Index or a Builder may be used by any number of goroutines at once, a
 // Searcher by one; an Index by any number. The package starts goroutines in an Index only,

@@ -7,7 +7,7 @@ import "bytes"
 type entry struct {
 	best  uint64
 	pos   int
-	path  int    // range of cursor.buf: the path of the group
+	path  int // range of cursor.buf: the path of the group
 	size  uint32
 	first uint16 // order of the record's first byte
 	alone bool   // only the record, not what is behind it
