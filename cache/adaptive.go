@@ -3,10 +3,10 @@ package cache
 // adaptive is the default policy: a window and a main region, a frequency test between
 // them, and small shadows that find out how large the window should be.
 //
-//	      new ──▶ window ──oldest──▶ rarer than main's? ──yes──▶ out
-//	                ▲ │ used lately                 │ no
-//	                └─┘                             ▼
-//	                                   main (a clock) ──main's candidate──▶ out
+//	new ──▶ window ──oldest──▶ rarer than main's? ──yes──▶ out
+//	          ▲ │ used lately                 │ no
+//	          └─┘                             ▼
+//	                             main (a clock) ──main's candidate──▶ out
 //
 // Recency lives in the window, frequency in main. How much of which pays depends on the
 // load: a scan wants a window of 1 %, a stack-like load one of 95 %. Caffeine climbs towards
@@ -75,7 +75,7 @@ func (a *adaptive) add(h *head, hash uint32, w int64) {
 	if !a.full(w) {
 		a.put(inWindow, h, hash, w)
 		for win.weight > a.window && a.front(inWindow) != h.pos {
-			a.shift(a.front(inWindow), inMain)
+			a.move(a.front(inWindow), inMain)
 		}
 		return
 	}
@@ -84,10 +84,10 @@ func (a *adaptive) add(h *head, hash uint32, w int64) {
 	}
 	for range settleSteps {
 		if win.weight > a.window {
-			a.shift(a.front(inWindow), inMain)
+			a.move(a.front(inWindow), inMain)
 		}
 		if win.weight < a.window && main.n > 0 {
-			a.shift(a.front(inMain), inWindow)
+			a.move(a.front(inMain), inWindow)
 		}
 	}
 	a.put(inWindow, h, hash, w)
@@ -104,7 +104,7 @@ func (a *adaptive) victim(newcomer *head) uint32 {
 	cand := a.windowHand(newcomer)
 	if main.n == 0 || main.weight < a.bound-a.window {
 		// Main has room. Something must go all the same, and that is the window's next.
-		a.shift(cand, inMain)
+		a.move(cand, inMain)
 		if next := a.oldest(inWindow, newcomer); next != none {
 			return next
 		}
@@ -112,7 +112,7 @@ func (a *adaptive) victim(newcomer *head) uint32 {
 	}
 	v := a.mainHand()
 	if a.admit(a.hash(cand), a.hash(v)) {
-		a.shift(cand, inMain)
+		a.move(cand, inMain)
 		return v
 	}
 	return cand
@@ -145,7 +145,7 @@ func (a *adaptive) windowHand(newcomer *head) uint32 {
 			return pos
 		}
 		a.spend(h, a.hash(pos), n)
-		a.shift(pos, inWindow)
+		a.move(pos, inWindow)
 	}
 	return a.oldest(inWindow, newcomer)
 }
@@ -160,7 +160,7 @@ func (a *adaptive) mainHand() uint32 {
 			return pos
 		}
 		a.spend(h, a.hash(pos), 1)
-		a.shift(pos, inMain)
+		a.move(pos, inMain)
 	}
 	return a.front(inMain)
 }

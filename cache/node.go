@@ -188,3 +188,6 @@ func (c *codec[K, V]) extra(n *node[K]) *extra {
 	}
 	return &(*richPtr[K])(unsafe.Pointer(n)).x
 }
+
+// nodeOf is the node that begins with h.
+func nodeOf[K comparable](h *head) *node[K] { return (*node[K])(unsafe.Pointer(h)) }

@@ -10,10 +10,15 @@ type policy interface {
 	victim(newcomer *head) uint32
 	// remove takes an entry out.
 	remove(pos uint32, w int64)
+	// reweigh tells that the entry at pos weighs so much more.
+	reweigh(pos uint32, more int64)
+	// hash is that of the entry at pos.
+	hash(pos uint32) uint32
+	queue() *queues
 	// used tells of a hit, to policies whose hits lock.
 	used(h *head)
-	// evicted tells that an entry leaves for lack of room, before remove.
-	evicted(hash uint32)
+	// evicted tells that the entry at pos leaves for lack of room, before remove.
+	evicted(pos uint32)
 	// fit tells of a new bound, or of a new number of entries in a cache bound by weight.
 	fit(bound int64, entries int)
 }
@@ -75,8 +80,10 @@ func (b *base) remove(pos uint32, w int64) {
 	b.queues.remove(pos)
 }
 
-// shift moves an entry to the new end of list l.
-func (b *base) shift(pos uint32, l int) {
+func (b *base) reweigh(pos uint32, more int64) { b.lists[b.list(pos)].weight += more }
+
+// move puts an entry to the new end of list l.
+func (b *base) move(pos uint32, l int) {
 	hash := b.hash(pos)
 	h := b.of.headAt(hash, pos)
 	w := b.of.weightOf(h)
@@ -93,8 +100,8 @@ func (b *base) oldest(l int, newcomer *head) uint32 {
 	return pos
 }
 
-func (b *base) used(*head)            {}
-func (b *base) evicted(uint32)        {}
+func (b *base) used(*head)             {}
+func (b *base) evicted(uint32)         {}
 func (b *base) fit(bound int64, _ int) { b.bound = bound }
 
 // headOf is the entry at pos.

@@ -18,7 +18,7 @@ import "math/bits"
 // live is the number of hashes that are not holes. All under Cache.mu.
 type queues struct {
 	size   uint32 // of a chunk, a power of two
-	shift  uint8
+	log    uint8  // of size
 	chunks []chunk
 	free   []uint32
 	lists  []list
@@ -42,16 +42,16 @@ type list struct {
 }
 
 func newQueues(lists, entries int, moved func(hash, from, to uint32)) *queues {
-	shift := uint8(min(8, max(3, bits.Len(uint(entries))-4)))
-	q := &queues{size: 1 << shift, shift: shift, lists: make([]list, lists), moved: moved}
+	log := uint8(min(8, max(3, bits.Len(uint(entries))-4)))
+	q := &queues{size: 1 << log, log: log, lists: make([]list, lists), moved: moved}
 	for i := range q.lists {
 		q.lists[i].head, q.lists[i].tail = none, none
 	}
 	return q
 }
 
-func (q *queues) hash(pos uint32) uint32 { return q.chunks[pos>>q.shift].hash[pos&(q.size-1)] }
-func (q *queues) list(pos uint32) int    { return int(q.chunks[pos>>q.shift].list) }
+func (q *queues) hash(pos uint32) uint32 { return q.chunks[pos>>q.log].hash[pos&(q.size-1)] }
+func (q *queues) list(pos uint32) int    { return int(q.chunks[pos>>q.log].list) }
 
 // push adds an entry at the new end of a list.
 func (q *queues) push(l int, hash uint32) uint32 {
@@ -68,7 +68,7 @@ func (q *queues) push(l int, hash uint32) uint32 {
 		li.tail = id
 	}
 	c := &q.chunks[li.tail]
-	pos := li.tail<<q.shift | c.end
+	pos := li.tail<<q.log | c.end
 	c.hash[c.end] = hash
 	c.end++
 	c.live++
@@ -88,7 +88,7 @@ func (q *queues) take() uint32 {
 
 // remove takes the entry at pos out of its list.
 func (q *queues) remove(pos uint32) {
-	id := pos >> q.shift
+	id := pos >> q.log
 	c := &q.chunks[id]
 	c.hash[pos&(q.size-1)] = 0
 	c.live--
@@ -138,7 +138,7 @@ func (q *queues) merge(id uint32) {
 	// Close the holes of the predecessor, then append.
 	w := uint32(0)
 	place := func(from uint32, h uint32) {
-		at := to<<q.shift | w
+		at := to<<q.log | w
 		p.hash[w] = h
 		w++
 		if from != at {
@@ -148,13 +148,13 @@ func (q *queues) merge(id uint32) {
 	for i := p.first; i < p.end; i++ {
 		if h := p.hash[i]; h != 0 {
 			p.hash[i] = 0
-			place(to<<q.shift|i, h)
+			place(to<<q.log|i, h)
 		}
 	}
 	for i := c.first; i < c.end; i++ {
 		if h := c.hash[i]; h != 0 {
 			c.hash[i] = 0
-			place(id<<q.shift|i, h)
+			place(id<<q.log|i, h)
 		}
 	}
 	p.first, p.end, p.live = 0, w, w
@@ -167,20 +167,22 @@ func (q *queues) front(l int) uint32 {
 	if id == none {
 		return none
 	}
-	return id<<q.shift | q.chunks[id].first
+	return id<<q.log | q.chunks[id].first
 }
 
 // next is the entry after pos in its list, or none.
 func (q *queues) next(pos uint32) uint32 {
-	id := pos >> q.shift
+	id := pos >> q.log
 	for i := pos&(q.size-1) + 1; id != none; i = 0 {
 		c := &q.chunks[id]
 		for ; i < c.end; i++ {
 			if c.hash[i] != 0 {
-				return id<<q.shift | i
+				return id<<q.log | i
 			}
 		}
 		id = c.next
 	}
 	return none
 }
+
+func (q *queues) queue() *queues { return q }

@@ -108,8 +108,8 @@ func newShadow(size int, share float64) *shadow {
 	}
 	s := &shadow{slots: make([]slot, size+1), index: make([]uint16, index), rng: 88172645463325252}
 	s.window = max(1, min(size-1, int(share*float64(size)+0.5)))
-	s.sketch.fit(2 * size) // small tables err more: they get twice the counters
-	s.sketch.entries = size
+	s.sketch.fit(2 * size) // small sketches err more: they get twice the counters
+	s.sketch.entries = max(8, size)
 	for i := range s.slots {
 		s.slots[i].next = uint16(i + 2)
 	}

@@ -14,7 +14,7 @@ import "math/bits"
 type sketch struct {
 	words   []uint64
 	mask    uint32 // of lines
-	entries int
+	entries int    // a tenth of the sightings between two halvings
 	seen    int
 }
 
@@ -24,7 +24,7 @@ const sketchLine = 8 // words
 func (s *sketch) fit(entries int) {
 	s.entries = max(s.entries, entries, 8)
 	want := sketchLine
-	for want < s.entries/2 {
+	for want < entries/2 {
 		want *= 2
 	}
 	if len(s.words) == 0 {

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"iter"
 	"math/bits"
 	"sync/atomic"
 )
@@ -158,6 +159,19 @@ func (t *table[K]) remove(h uint32, n *node[K]) {
 		}
 		if i++; i == len(t.buckets) {
 			i = 0
+		}
+	}
+}
+
+// all yields the nodes; those that come or go meanwhile may be missed or not.
+func (t *table[K]) all() iter.Seq[*node[K]] {
+	return func(yield func(*node[K]) bool) {
+		for i := range t.buckets {
+			for p := range t.buckets[i].node {
+				if n := t.buckets[i].node[p].Load(); n != nil && !yield(n) {
+					return
+				}
+			}
 		}
 	}
 }
