@@ -29,7 +29,7 @@ type adaptive struct {
 	sketch  sketch
 	shadows *shadows // nil: the window's share is fixed
 	window  int64    // bound of the window's weight
-	share   float64  // of the window, when there are no shadows
+	share   float64  // of the bound that the window may have
 	rng     uint64
 	byCount bool // the bound is a number of entries
 }
@@ -58,11 +58,10 @@ func (a *adaptive) fit(bound int64, n int) {
 }
 
 func (a *adaptive) resizeWindow() {
-	share := a.share
 	if a.shadows != nil {
-		share = a.shadows.share()
+		a.share = a.shadows.share()
 	}
-	a.window = max(1, min(a.bound-1, int64(share*float64(a.bound)+0.5)))
+	a.window = max(1, min(a.bound-1, int64(a.share*float64(a.bound)+0.5)))
 }
 
 func (a *adaptive) full(w int64) bool {
@@ -79,7 +78,7 @@ func (a *adaptive) add(h *head, hash uint32, w int64) {
 		}
 		return
 	}
-	if a.shadows != nil && a.shadows.sampled(hash) {
+	if a.shadows != nil && a.shadows.share() != a.share {
 		a.resizeWindow()
 	}
 	for range settleSteps {

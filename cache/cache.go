@@ -192,7 +192,7 @@ func (c *Cache[K, V]) Get(k K) (v V, ok bool) {
 		n.meta.CompareAndSwap(m, m+1)
 	}
 	if s := c.shadows; s != nil && s.sampled(h) {
-		s.see(h)
+		s.see(h, true)
 	}
 	return c.load(n), true
 }

@@ -138,7 +138,7 @@ func (c *Cache[K, V]) Fetch(ctx context.Context, k K) (V, error) {
 		if m := n.meta.Load(); m&^usesMask == 0 && !c.careful {
 			n.use()
 			if s := c.shadows; s != nil && s.sampled(h) {
-				s.see(h)
+				s.see(h, true)
 			}
 			return c.load(n), nil
 		}
@@ -204,7 +204,7 @@ func (c *Cache[K, V]) glance(ctx context.Context, h uint32, k K, load loader[V])
 			c.reorder(n)
 		}
 		if s := c.shadows; s != nil && s.sampled(h) {
-			s.see(h)
+			s.see(h, true)
 		}
 		if load != nil && c.due(m, now) {
 			c.refresh(ctx, h, k, load)

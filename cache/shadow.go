@@ -14,6 +14,10 @@ type shadows struct {
 	mu     sync.Mutex
 	models [len(shares)]*shadow
 	hits   [len(shares)]float64
+	trust  [len(shares)]float64 // how much of a model's promise the cache has kept
+	real   float64              // hits of the cache itself, fading
+	model  float64              // hits of the model that was chosen, fading
+	tenure int                  // decisions since the last change
 	seen   int
 	size   int
 }
@@ -25,12 +29,14 @@ const (
 	patience   = 2     // requests for each entry of a shadow between two decisions
 	memory     = 0.8   // share of its hits that a shadow keeps from one decision to the next
 	hysteresis = 1.005 // a new share must be so much better
+	probation  = 3     // decisions after a change before the model is held to its promise
+	forgive    = 0.005 // share of lost trust that is given back with every decision
 )
 
 func newShadows(bound int64, byCount bool) *shadows {
 	s := &shadows{size: shadowSize}
 	if byCount {
-		s.size = int(max(16, min(shadowSize, bound/4)))
+		s.size = int(max(16, min(shadowSize, bound/2)))
 		s.fit(int(min(bound, 1<<40)))
 	}
 	return s
@@ -38,7 +44,7 @@ func newShadows(bound int64, byCount bool) *shadows {
 
 // fit sets the sample so that a shadow is to its sample what the cache is to all keys.
 func (s *shadows) fit(entries int) {
-	s.rate.Store(int32(max(1, min(65536, 65536*s.size/max(1, entries)))))
+	s.rate.Store(int32(max(1, min(65536, 65536*17/16*s.size/max(1, entries)))))
 }
 
 func (s *shadows) share() float64 { return shares[s.best.Load()] }
@@ -49,36 +55,61 @@ func (s *shadows) sampled(h uint32) bool { return int32(h>>8&0xffff) < s.rate.Lo
 // see shows a request to the shadows. At a moment when another goroutine does so, and when
 // a key repeats itself, the request is left out of the sample: the first is rare, the second
 // hits whatever the share is.
-func (s *shadows) see(h uint32) {
+func (s *shadows) see(h uint32, hit bool) {
 	if s.last.Load() == h || !s.mu.TryLock() {
 		return
 	}
 	defer s.mu.Unlock()
 	s.last.Store(h)
+	best := int(s.best.Load())
 	for i := range shares {
 		if s.models[i] == nil {
 			s.models[i] = newShadow(s.size, shares[i])
+			s.trust[i] = 1
 		}
 		if s.models[i].access(h) {
 			s.hits[i]++
+			if i == best {
+				s.model++
+			}
 		}
 	}
-	if s.seen++; s.seen < patience*s.size {
-		return
+	if hit {
+		s.real++
 	}
-	s.seen = 0
-	best, now := int(s.best.Load()), int(s.best.Load())
-	for i, n := range s.hits {
-		if n > s.hits[best] {
+	if s.seen++; s.seen >= patience*s.size {
+		s.decide(best)
+	}
+}
+
+func (s *shadows) decide(now int) {
+	s.tenure++
+	if s.tenure >= probation {
+		if 4*s.real < s.model {
+			s.trust[now] *= 0.5
+		} else {
+			s.trust[now] += (1 - s.trust[now]) / 2
+		}
+	}
+	best := now
+	for i := range shares {
+		if i != now {
+			s.trust[i] += (1 - s.trust[i]) * forgive
+		}
+		if s.hits[i]*s.trust[i] > s.hits[best]*s.trust[best] {
 			best = i
 		}
 	}
-	if s.hits[best] > s.hits[now]*hysteresis {
+	if s.hits[best]*s.trust[best] > s.hits[now]*s.trust[now]*hysteresis {
 		s.best.Store(int32(best))
+		s.tenure, s.real, s.model = 0, 0, 0
 	}
+	s.real *= memory
+	s.model *= memory
 	for i := range s.hits {
 		s.hits[i] *= memory
 	}
+	s.seen = 0
 }
 
 // shadow is the adaptive policy with a fixed window, in arrays: the same decisions as

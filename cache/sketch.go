@@ -6,8 +6,9 @@ import "math/bits"
 // counters, four to a hash, all in one cache line. After ten sightings for every entry of
 // the cache all counters are halved, so that old fame fades.
 //
-// Eight counters an entry keep the error of an estimate below one for all but a few in a
-// hundred keys. Doubling copies each half, which keeps every estimate.
+// Large caches get eight counters or more an entry, small ones 32 or more, for there the
+// memory is nothing and every wrong estimate weighs. Doubling copies each half, which keeps
+// every estimate.
 //
 // Source: Einziger, Friedman, Manes, "TinyLFU" (2017); the four-in-a-line layout is
 // Caffeine's.
@@ -23,8 +24,12 @@ const sketchLine = 8 // words
 // fit makes room for so many entries; it never shrinks.
 func (s *sketch) fit(entries int) {
 	s.entries = max(s.entries, entries, 8)
+	need := entries / 2
+	if entries < 16384 {
+		need = entries * 2
+	}
 	want := sketchLine
-	for want < entries/2 {
+	for want < need {
 		want *= 2
 	}
 	if len(s.words) == 0 {
@@ -63,7 +68,7 @@ func (s *sketch) add(h uint32) {
 	if !grown {
 		return
 	}
-	if s.seen++; s.seen >= 10*s.entries {
+	if s.seen++; s.seen >= 10*s.entries+s.entries*3/8+1 {
 		s.halve()
 	}
 }

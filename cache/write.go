@@ -156,7 +156,7 @@ func (c *Cache[K, V]) replace(e *entry[K, V], v V) bool {
 		c.reorder(n)
 	}
 	if sh := c.shadows; sh != nil && sh.sampled(e.hash) {
-		sh.see(e.hash)
+		sh.see(e.hash, true)
 	}
 	return true
 }
@@ -231,7 +231,7 @@ func (c *Cache[K, V]) putLocked(e *entry[K, V], v V, r raw, life uint32, cond co
 		c.insert(e, r, life, rs)
 	}
 	if sh := c.shadows; sh != nil && sh.sampled(e.hash) {
-		sh.see(e.hash)
+		sh.see(e.hash, n != nil)
 	}
 	return v, true
 }
