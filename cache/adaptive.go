@@ -74,7 +74,7 @@ func (a *adaptive) add(h *head, hash uint32, w int64) {
 	if !a.full(w) {
 		a.put(inWindow, h, hash, w)
 		for win.weight > a.window && a.front(inWindow) != h.pos {
-			a.move(a.front(inWindow), inMain)
+			a.move(a.headOf(a.front(inWindow)), inMain)
 		}
 		return
 	}
@@ -82,17 +82,17 @@ func (a *adaptive) add(h *head, hash uint32, w int64) {
 		a.resizeWindow()
 	}
 	for range settleSteps {
-		if win.weight > a.window {
-			a.move(a.front(inWindow), inMain)
-		}
-		if win.weight < a.window && main.n > 0 {
-			a.move(a.front(inMain), inWindow)
+		switch {
+		case win.weight > a.window:
+			a.move(a.headOf(a.front(inWindow)), inMain)
+		case win.weight < a.window && main.n > 0:
+			a.move(a.headOf(a.front(inMain)), inWindow)
 		}
 	}
 	a.put(inWindow, h, hash, w)
 }
 
-func (a *adaptive) victim(newcomer *head) uint32 {
+func (a *adaptive) victim(newcomer *head) *head {
 	win, main := &a.lists[inWindow], &a.lists[inMain]
 	if win.weight <= a.window || win.n < 2 {
 		if main.n > 0 {
@@ -104,13 +104,13 @@ func (a *adaptive) victim(newcomer *head) uint32 {
 	if main.n == 0 || main.weight < a.bound-a.window {
 		// Main has room. Something must go all the same, and that is the window's next.
 		a.move(cand, inMain)
-		if next := a.oldest(inWindow, newcomer); next != none {
+		if next := a.oldest(inWindow, newcomer); next != nil {
 			return next
 		}
 		return a.mainHand()
 	}
 	v := a.mainHand()
-	if a.admit(a.hash(cand), a.hash(v)) {
+	if a.admit(a.hash(cand.pos), a.hash(v.pos)) {
 		a.move(cand, inMain)
 		return v
 	}
@@ -135,41 +135,40 @@ func (a *adaptive) admit(cand, v uint32) bool {
 }
 
 // windowHand gives used entries another round and stops at the first that is not used.
-func (a *adaptive) windowHand(newcomer *head) uint32 {
+func (a *adaptive) windowHand(newcomer *head) *head {
 	for range maxWalk {
-		pos := a.front(inWindow)
-		h := a.headOf(pos)
+		h := a.headOf(a.front(inWindow))
 		n := h.uses()
 		if n == 0 && h != newcomer {
-			return pos
+			return h
 		}
-		a.spend(h, a.hash(pos), n)
-		a.move(pos, inWindow)
+		a.spend(h, n)
+		a.move(h, inWindow)
 	}
 	return a.oldest(inWindow, newcomer)
 }
 
 // mainHand takes one use off every used entry it passes, so that an entry may stay for as
 // many rounds as it had uses.
-func (a *adaptive) mainHand() uint32 {
+func (a *adaptive) mainHand() *head {
 	for range maxWalk {
-		pos := a.front(inMain)
-		h := a.headOf(pos)
+		h := a.headOf(a.front(inMain))
 		if h.uses() == 0 {
-			return pos
+			return h
 		}
-		a.spend(h, a.hash(pos), 1)
-		a.move(pos, inMain)
+		a.spend(h, 1)
+		a.move(h, inMain)
 	}
-	return a.front(inMain)
+	return a.headOf(a.front(inMain))
 }
 
 // spend takes n uses off an entry and tells the sketch of them.
-func (a *adaptive) spend(h *head, hash uint32, n uint32) {
+func (a *adaptive) spend(h *head, n uint32) {
 	if n == 0 {
 		return
 	}
 	h.setUses(h.uses() - n)
+	hash := a.hash(h.pos)
 	for range n {
 		a.sketch.add(hash)
 	}

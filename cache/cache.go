@@ -45,7 +45,6 @@ type Cache[K comparable, V any] struct {
 	sweptFrom atomic.Int64 // when the last complete round of the sweep began
 	length    atomic.Int64
 	weight    atomic.Int64
-	counters  counters
 
 	_         [64]byte // what readers read, above, is not what writers write, below
 	mu        sync.Mutex
@@ -53,13 +52,15 @@ type Cache[K comparable, V any] struct {
 	newcomer  *node[K] // queued, not yet in the table
 	hand      int
 	roundFrom int64
+	counters  counters
 }
 
 // stripe guards the values of some keys, and knows the loads of these.
 type stripe[K comparable, V any] struct {
-	mu      sync.Mutex
-	flights map[K]*flight[V]
-	_       [48]byte
+	mu       sync.Mutex
+	flights  map[K]*flight[V]
+	replaced uint64
+	_        [40]byte
 }
 
 // pinned is the place of entries that are in no queue.
@@ -83,6 +84,9 @@ func New[K comparable, V any](o Options[K, V]) (*Cache[K, V], error) {
 	c.careful = c.locking || o.Idle > 0 || o.CountHits
 	if o.CountHits {
 		c.counters.lanes.Store(new([counterLanes]lane))
+	}
+	if o.Ages {
+		c.counters.ages = new([64]uint64)
 	}
 	c.sweptFrom.Store(c.now())
 	c.roundFrom = c.sweptFrom.Load()

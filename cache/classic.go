@@ -11,14 +11,14 @@ func newFIFO(of entries, bound int64, expect int) *fifo {
 }
 
 func (p *fifo) add(h *head, hash uint32, w int64) { p.put(0, h, hash, w) }
-func (p *fifo) victim(newcomer *head) uint32      { return p.oldest(0, newcomer) }
+func (p *fifo) victim(newcomer *head) *head       { return p.oldest(0, newcomer) }
 
 // lru evicts what was not used for the longest time. Exact, so a hit takes the lock.
 type lru struct{ fifo }
 
 func newLRU(of entries, bound int64, expect int) *lru { return &lru{*newFIFO(of, bound, expect)} }
 
-func (p *lru) used(h *head) { p.move(h.pos, 0) }
+func (p *lru) used(h *head) { p.move(h, 0) }
 
 // random evicts any entry with the same chance.
 type random struct {
@@ -30,7 +30,7 @@ func newRandom(of entries, bound int64, expect int, seed uint64) *random {
 	return &random{fifo: *newFIFO(of, bound, expect), rng: seed | 1}
 }
 
-func (p *random) victim(newcomer *head) uint32 {
+func (p *random) victim(newcomer *head) *head {
 	if p.lists[0].n < 2 {
 		return p.oldest(0, newcomer)
 	}
@@ -41,7 +41,7 @@ func (p *random) victim(newcomer *head) uint32 {
 		p.rng ^= p.rng << 17
 		pos := uint32((p.rng >> 32) * uint64(len(p.chunks)) << p.log >> 32)
 		if p.chunks[pos>>p.log].live > 0 && p.hash(pos) != 0 && pos != newcomer.pos {
-			return pos
+			return p.headOf(pos)
 		}
 	}
 }
@@ -67,7 +67,7 @@ func newSIEVE(of entries, bound int64, expect int) *sieve {
 	return p
 }
 
-func (p *sieve) victim(newcomer *head) uint32 {
+func (p *sieve) victim(newcomer *head) *head {
 	pos := p.hand
 	for {
 		if pos == none {
@@ -76,10 +76,10 @@ func (p *sieve) victim(newcomer *head) uint32 {
 		h := p.headOf(pos)
 		if h != newcomer && h.uses() == 0 {
 			p.hand = pos
-			return pos
+			return h
 		}
 		if p.lists[0].n < 2 {
-			return none
+			return nil
 		}
 		h.setUses(0)
 		pos = p.next(pos)
@@ -127,40 +127,39 @@ func (p *s3fifo) add(h *head, hash uint32, w int64) {
 	p.put(inSmall, h, hash, w)
 }
 
-func (p *s3fifo) victim(newcomer *head) uint32 {
+func (p *s3fifo) victim(newcomer *head) *head {
 	small, big := &p.lists[inSmall], &p.lists[inBig]
 	for small.weight > p.small || big.n == 0 {
-		pos := p.oldest(inSmall, newcomer)
-		if pos == none {
+		h := p.oldest(inSmall, newcomer)
+		if h == nil {
 			break
 		}
-		h := p.headOf(pos)
 		if h.uses() < 2 {
-			return pos
+			return h
 		}
 		h.setUses(0)
-		p.move(pos, inBig)
+		p.move(h, inBig)
 		if big.weight > p.bound-p.small {
 			break
 		}
 	}
 	for big.n > 0 {
-		pos := p.front(inBig)
-		h := p.headOf(pos)
+		h := p.headOf(p.front(inBig))
 		if h == newcomer {
 			if big.n == 1 {
 				break
 			}
 		} else if n := h.uses(); n == 0 {
-			return pos
+			return h
 		} else {
 			h.setUses(n - 1)
 		}
-		p.move(pos, inBig)
+		p.move(h, inBig)
 	}
 	return p.oldest(inSmall, newcomer)
 }
 
+// evicted leaves a ghost of what the small queue lets go.
 func (p *s3fifo) evicted(pos uint32) {
 	if p.list(pos) == inSmall {
 		p.ghost.add(p.hash(pos))
@@ -244,7 +243,7 @@ func newLFU(of entries, bound int64, expect int) *lfu {
 func (p *lfu) add(h *head, hash uint32, w int64) { p.put(0, h, hash, w) }
 
 func (p *lfu) used(h *head) {
-	p.move(h.pos, min(p.list(h.pos)+1, lfuLevels-1))
+	p.move(h, min(p.list(h.pos)+1, lfuLevels-1))
 	n := 0
 	for i := range p.lists {
 		n += p.lists[i].n
@@ -255,13 +254,13 @@ func (p *lfu) used(h *head) {
 	}
 }
 
-func (p *lfu) victim(newcomer *head) uint32 {
+func (p *lfu) victim(newcomer *head) *head {
 	for l := range p.lists {
-		if pos := p.oldest(l, newcomer); pos != none {
-			return pos
+		if h := p.oldest(l, newcomer); h != nil {
+			return h
 		}
 	}
-	return none
+	return nil
 }
 
 // age halves all counts by joining neighbouring lists.
@@ -297,4 +296,4 @@ type endless struct{ fifo }
 
 func newEndless(of entries, expect int) *endless { return &endless{*newFIFO(of, 0, expect)} }
 
-func (p *endless) victim(*head) uint32 { return none }
+func (p *endless) victim(*head) *head { return nil }

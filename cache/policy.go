@@ -6,8 +6,8 @@ package cache
 type policy interface {
 	// add queues a new entry of weight w. h is not in the table yet.
 	add(h *head, hash uint32, w int64)
-	// victim chooses an entry to evict, never the newcomer; none if there is no other.
-	victim(newcomer *head) uint32
+	// victim chooses an entry to evict, never the newcomer; nil if there is no other.
+	victim(newcomer *head) *head
 	// remove takes an entry out.
 	remove(pos uint32, w int64)
 	// reweigh tells that the entry at pos weighs so much more.
@@ -28,6 +28,8 @@ type entries interface {
 	headAt(hash, pos uint32) *head
 	weightOf(h *head) int64
 }
+
+var _ = [...]policy{(*adaptive)(nil), (*lru)(nil), (*lfu)(nil), (*s3fifo)(nil), (*sieve)(nil), (*fifo)(nil), (*random)(nil), (*endless)(nil)}
 
 const (
 	usesMask = 3
@@ -82,22 +84,23 @@ func (b *base) remove(pos uint32, w int64) {
 
 func (b *base) reweigh(pos uint32, more int64) { b.lists[b.list(pos)].weight += more }
 
-// move puts an entry to the new end of list l.
-func (b *base) move(pos uint32, l int) {
-	hash := b.hash(pos)
-	h := b.of.headAt(hash, pos)
-	w := b.of.weightOf(h)
-	b.remove(pos, w)
+// move puts an entry at the new end of list l.
+func (b *base) move(h *head, l int) {
+	hash, w := b.hash(h.pos), b.of.weightOf(h)
+	b.remove(h.pos, w)
 	b.put(l, h, hash, w)
 }
 
 // oldest is the entry at the front of l that is not the newcomer.
-func (b *base) oldest(l int, newcomer *head) uint32 {
+func (b *base) oldest(l int, newcomer *head) *head {
 	pos := b.front(l)
 	if pos != none && pos == newcomer.pos {
-		return b.next(pos)
+		pos = b.next(pos)
 	}
-	return pos
+	if pos == none {
+		return nil
+	}
+	return b.headOf(pos)
 }
 
 func (b *base) used(*head)             {}

@@ -37,13 +37,9 @@ type Removal[K comparable, V any] struct {
 // removals are collected under locks and told after.
 type removals[K comparable, V any] struct{ list []Removal[K, V] }
 
-// note counts a removal, and keeps it if somebody wants to be told.
+// note keeps a removal if somebody wants to be told.
 func (c *Cache[K, V]) note(n *node[K], cause Cause, rs *removals[K, V]) {
-	if n.meta.Load()&metaAbsent != 0 {
-		return // an ErrNotFound is no value
-	}
-	c.counters.removed[cause].Add(1)
-	if c.opts.OnRemove != nil {
+	if c.opts.OnRemove != nil && n.meta.Load()&metaAbsent == 0 { // an ErrNotFound is no value
 		rs.list = append(rs.list, Removal[K, V]{n.key, c.load(n), cause})
 	}
 }
@@ -63,9 +59,9 @@ const counterLanes = 16
 
 // counters of hits and misses come in lanes, for many goroutines count at the same time.
 type counters struct {
-	inserts atomic.Uint64
-	removed [causes]atomic.Uint64
-	ages    [64]atomic.Uint64
+	inserts uint64         // under Cache.mu
+	removed [causes]uint64 // under Cache.mu; replaced values are counted in the stripes
+	ages    *[64]uint64    // under Cache.mu
 	lanes   atomic.Pointer[[counterLanes]lane]
 }
 
@@ -81,7 +77,7 @@ func (c *counters) count(stack uintptr, what int) {
 }
 
 func (c *counters) age(d time.Duration) {
-	c.ages[bits.Len64(uint64(max(0, d/time.Millisecond)))&63].Add(1)
+	c.ages[bits.Len64(uint64(max(0, d/time.Millisecond)))&63]++
 }
 
 // Stats is a snapshot of a cache's counts since it was made.
@@ -104,9 +100,22 @@ type Stats struct {
 	Refused    uint64
 }
 
-// Stats counts; it does not stop anything, so the counts are of slightly different moments.
+// Stats takes the lock for a moment; counts of loads and of hits may be of slightly
+// different moments.
 func (c *Cache[K, V]) Stats() Stats {
-	s := Stats{Entries: c.Len(), Weight: c.Weight(), Bound: c.Bound(), Inserts: c.counters.inserts.Load()}
+	s := Stats{Bound: c.Bound()}
+	c.mu.Lock()
+	s.Entries, s.Weight = c.Len(), c.Weight()
+	s.Inserts, s.Removed = c.counters.inserts, c.counters.removed
+	if c.counters.ages != nil {
+		s.Ages = *c.counters.ages
+	}
+	c.mu.Unlock()
+	for i := range c.stripes {
+		c.stripes[i].mu.Lock()
+		s.Removed[Replaced] += c.stripes[i].replaced
+		c.stripes[i].mu.Unlock()
+	}
 	if c.shadows != nil {
 		s.Window = c.shadows.share()
 	}
@@ -115,12 +124,6 @@ func (c *Cache[K, V]) Stats() Stats {
 			s.Hits += lanes[i].n[hit].Load()
 			s.Misses += lanes[i].n[miss].Load()
 		}
-	}
-	for i := range s.Removed {
-		s.Removed[i] = c.counters.removed[i].Load()
-	}
-	for i := range s.Ages {
-		s.Ages[i] = c.counters.ages[i].Load()
 	}
 	c.loads.stats(&s)
 	return s

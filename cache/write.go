@@ -141,6 +141,7 @@ func (c *Cache[K, V]) replace(e *entry[K, V], v V) bool {
 		return false
 	}
 	s.supersede(e.key)
+	s.replaced++
 	if c.opts.OnRemove == nil {
 		c.change(n, r, life)
 		s.mu.Unlock()
@@ -202,18 +203,22 @@ func (c *Cache[K, V]) put(e *entry[K, V], v V, cond condition) (V, bool) {
 
 func (c *Cache[K, V]) putLocked(e *entry[K, V], v V, r raw, life uint32, cond condition, rs *removals[K, V]) (V, bool) {
 	s := c.stripe(e.hash)
-	s.mu.Lock()
 	n := c.table.Load().find(e.hash, e.key)
+	if n == nil && cond == always { // the usual case: nothing can appear here under mu
+		c.insert(e, r, life, rs)
+		if sh := c.shadows; sh != nil && sh.sampled(e.hash) {
+			sh.see(e.hash, false)
+		}
+		return v, true
+	}
+	s.mu.Lock()
 	if got, ok := c.allowed(s, e, n, cond); !ok {
 		s.mu.Unlock()
 		return got, false
 	}
-	if cond == ifLoading {
-		delete(s.flights, e.key)
-	} else {
-		s.supersede(e.key)
-	}
 	if n != nil && c.fits(n, e.weight) {
+		s.supersede(e.key)
+		s.replaced++
 		c.note(n, c.replaceCause(n), rs)
 		c.change(n, r, life)
 		c.reweigh(n, e.weight)
@@ -224,7 +229,7 @@ func (c *Cache[K, V]) putLocked(e *entry[K, V], v V, r raw, life uint32, cond co
 		}
 		c.makeRoom(0, rs)
 	} else {
-		s.mu.Unlock()
+		s.mu.Unlock() // insert strikes the flight out, at the moment when the value appears
 		if n != nil { // pinned becomes unpinned, or the reverse: out and in again
 			c.drop(n, c.replaceCause(n), rs)
 		}
@@ -279,9 +284,7 @@ func (c *Cache[K, V]) reweigh(n *node[K], w int64) {
 
 // insert adds a new entry, evicting first, so that the bound holds at every moment. Under mu.
 func (c *Cache[K, V]) insert(e *entry[K, V], r raw, life uint32, rs *removals[K, V]) {
-	n := c.newNode(e.key, r)
-	n.meta.Store(life)
-	n.pos = pinned
+	n := c.newNode(e.key, r, life)
 	if x := c.extra(n); x != nil {
 		now := c.now()
 		x.weight, x.born = e.weight, now
@@ -302,13 +305,14 @@ func (c *Cache[K, V]) insert(e *entry[K, V], r raw, life uint32, rs *removals[K,
 	}
 	s := c.stripe(e.hash)
 	s.mu.Lock()
+	s.supersede(e.key)
 	t.insert(e.hash, n)
 	s.mu.Unlock()
-	c.length.Add(1)
+	c.length.Store(int64(t.n))
 	if c.opts.Weigh != nil {
 		c.weight.Add(e.weight)
 	}
-	c.counters.inserts.Add(1)
+	c.counters.inserts++
 }
 
 // makeRoom evicts until w more fits the bound. Under mu.
@@ -316,18 +320,25 @@ func (c *Cache[K, V]) makeRoom(w int64, rs *removals[K, V]) {
 	if c.opts.Policy == Unbounded {
 		return
 	}
-	for c.Weight()+w > c.bound.Load() {
-		pos := c.policy.victim(c.newcomer.orNil())
-		if pos == none {
+	for c.burden()+w > c.bound.Load() {
+		h := c.policy.victim(c.newcomer.orNobody())
+		if h == nil {
 			return
 		}
-		n := c.table.Load().at(c.policy.hash(pos), pos)
-		c.policy.evicted(pos)
-		c.drop(n, Evicted, rs)
+		c.policy.evicted(h.pos)
+		c.drop(nodeOf[K](h), Evicted, rs)
 	}
 }
 
-func (n *node[K]) orNil() *head {
+// burden is Weight for who holds mu.
+func (c *Cache[K, V]) burden() int64 {
+	if c.opts.Weigh == nil {
+		return int64(c.table.Load().n)
+	}
+	return c.weight.Load()
+}
+
+func (n *node[K]) orNobody() *head {
 	if n == nil {
 		return nobody
 	}
@@ -368,7 +379,12 @@ func (c *Cache[K, V]) forget(n *node[K], cause Cause) {
 		c.policy.remove(n.pos, w)
 	}
 	n.pos = none
-	c.length.Add(-1)
+	if n.meta.Load()&metaAbsent == 0 {
+		c.counters.removed[cause]++
+	}
+	if cause != Evicted || c.newcomer == nil { // else the insert will say
+		c.length.Store(int64(c.table.Load().n))
+	}
 	if c.opts.Weigh != nil {
 		c.weight.Add(-w)
 	}
