@@ -206,11 +206,8 @@ func (c *Cache[K, V]) alive(n *node[K], m uint32) bool {
 	if m>>endShift == 0 && c.opts.Idle == 0 {
 		return m&metaAbsent == 0
 	}
-	now := c.now()
-	if c.overdue(now) {
-		c.DeleteExpired()
-	}
-	if c.dead(n, m, now) {
+	now := c.time()
+	if c.dead(n, n.meta.Load(), now) {
 		if c.gone(n, m, now) {
 			c.expire(n, now)
 		}
@@ -243,12 +240,8 @@ func (c *Cache[K, V]) Peek(k K) (v V, ok bool) {
 		return v, false
 	}
 	if m := n.meta.Load(); m&^usesMask != 0 || c.opts.Idle > 0 {
-		if now := c.now(); c.overdue(now) || c.dead(n, m, now) {
-			if !c.overdue(now) {
-				return v, false
-			}
-			c.DeleteExpired()
-			return c.Peek(k)
+		if now := c.time(); c.dead(n, n.meta.Load(), now) {
+			return v, false
 		}
 	}
 	return c.load(n), true
@@ -279,6 +272,7 @@ func (c *Cache[K, V]) Bound() int64 { return c.bound.Load() }
 // and stored again. No lock is held, so the loop may use the cache.
 func (c *Cache[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
+		c.time()
 		t := c.table.Load()
 		for n := range t.all() {
 			if now := c.table.Load(); now != t && now.find(c.hash.of(n.key), n.key) != n {

@@ -14,8 +14,9 @@ import (
 // The end is a point of the cache's clock in ticks of 2²⁰ ns (unit 0) or 2²⁸ ns (unit 1),
 // modulo 2²⁸: a time up to 2²⁷ ticks ahead is to come, any other is past. So four bytes hold
 // what others keep in eight. The price is that an entry which stays 1.6 days after its end
-// would seem alive again; the sweep (see sweep) reaches every entry twice a day, or a look-up
-// does it on the spot.
+// would seem alive again. So no more than half a day passes between two rounds of the sweep:
+// who reads the clock to judge or to store an entry, and finds the last round older, sweeps
+// first (see time).
 const (
 	metaAbsent = 1 << 2
 	metaCoarse = 1 << 3
@@ -80,6 +81,15 @@ func (c *Cache[K, V]) now() int64 {
 
 const clockStart = int64(10 * maxTTL)
 
+// time is now, after a sweep if one is overdue. Not under locks.
+func (c *Cache[K, V]) time() int64 {
+	now := c.now()
+	if now-c.sweptFrom.Load() > int64(sweepPeriod) && c.timed.Load() {
+		c.DeleteExpired()
+	}
+	return now
+}
+
 // life is the meta word of an entry stored now.
 func (c *Cache[K, V]) life(ttl time.Duration) uint32 {
 	if ttl == 0 {
@@ -90,7 +100,7 @@ func (c *Cache[K, V]) life(ttl time.Duration) uint32 {
 		ttl = max(ttl, 1)
 	}
 	c.timed.Store(true)
-	return lifeOf(c.now(), ttl, c.keep)
+	return lifeOf(c.time(), ttl, c.keep)
 }
 
 // dead reports whether an entry must not be served by Get any more.
@@ -156,19 +166,18 @@ func (c *Cache[K, V]) DeleteExpired() int {
 
 func (c *Cache[K, V]) sweepAll(rs *removals[K, V]) (count int) {
 	now := c.now()
+	// What is there was stored at most half a day after the last round began.
+	since := time.Duration(now - c.sweptFrom.Load())
+	fine, all := since > sweepPeriod+maxFine, since > sweepPeriod+maxTTL+maxStale
 	for n := range c.table.Load().all() {
-		if c.gone(n, n.meta.Load(), now) {
+		m := n.meta.Load()
+		if c.gone(n, m, now) || m>>endShift != 0 && (all || fine && m&metaCoarse == 0) {
 			c.drop(n, Expired, rs)
+			n.meta.Or(metaAbsent) // for a look-up that holds n already
 			count++
 		}
 	}
 	c.hand, c.roundFrom = 0, now
 	c.sweptFrom.Store(now)
 	return count
-}
-
-// overdue reports whether no round of the sweep has been completed for so long that an
-// entry could soon seem alive again.
-func (c *Cache[K, V]) overdue(now int64) bool {
-	return now-c.sweptFrom.Load() > int64(sweepPeriod)
 }

@@ -35,15 +35,20 @@ type flight[V any] struct {
 type party struct {
 	waiting   atomic.Int64
 	abandoned atomic.Bool
-	cancel    context.CancelFunc
+	cancel    atomic.Pointer[context.CancelFunc] // nil while a LoadMany is being put together
 }
 
 func (p *party) leave() {
-	if p.waiting.Add(-1) == 0 {
+	if p.waiting.Add(-1) > 0 {
+		return
+	}
+	if stop := p.cancel.Load(); stop != nil {
 		p.abandoned.Store(true)
-		p.cancel()
+		(*stop)()
 	}
 }
+
+func (p *party) setCancel(stop context.CancelFunc) { p.cancel.Store(&stop) }
 
 func (s *stripe[K, V]) supersede(k K) {
 	if len(s.flights) > 0 {
@@ -103,8 +108,11 @@ func (l *loads) end(began time.Time, err error) {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		l.failed.Add(1)
 	} else {
-		u := l.usual.Load()
-		l.usual.Store(u + (int64(d)-u)/8 + 1)
+		if u := l.usual.Load(); u == 0 {
+			l.usual.Store(int64(d))
+		} else {
+			l.usual.Store(u + (int64(d)-u)/8)
+		}
 	}
 	l.running.Add(-1)
 	l.wait.Done()
@@ -178,15 +186,12 @@ const (
 
 // glance looks for k as Fetch does, and starts a reload in the background if one is due.
 func (c *Cache[K, V]) glance(ctx context.Context, h uint32, k K, load loader[V]) (v V, st state) {
+	now := c.time()
 	n := c.table.Load().find(h, k)
 	if n == nil {
 		return v, missing
 	}
-	m, now := n.meta.Load(), c.now()
-	if c.overdue(now) {
-		c.DeleteExpired()
-		return c.glance(ctx, h, k, load)
-	}
+	m := n.meta.Load()
 	switch {
 	case c.gone(n, m, now):
 		return v, missing
@@ -305,7 +310,8 @@ func (c *Cache[K, V]) start(ctx context.Context, s *stripe[K, V], h uint32, k K,
 	if err != nil {
 		return nil, err
 	}
-	f := &flight[V]{done: make(chan struct{}), party: &party{cancel: cancel}}
+	f := &flight[V]{done: make(chan struct{}), party: &party{}}
+	f.party.setCancel(cancel)
 	f.party.waiting.Store(1)
 	s.register(k, f)
 	go func() {

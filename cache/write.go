@@ -83,7 +83,7 @@ func (c *Cache[K, V]) look(h uint32, k K) (n *node[K], was raw, v V, ok bool) {
 		return nil, was, v, false
 	}
 	was = c.loadRaw(n)
-	if m := n.meta.Load(); (m&^usesMask != 0 || c.opts.Idle > 0) && c.dead(n, m, c.now()) {
+	if m := n.meta.Load(); (m&^usesMask != 0 || c.opts.Idle > 0) && c.dead(n, m, c.time()) {
 		return nil, raw{}, v, false
 	}
 	return n, was, c.unpack(was), true
@@ -423,6 +423,9 @@ func (c *Cache[K, V]) refit() {
 func (c *Cache[K, V]) Delete(k K) (v V, ok bool) {
 	var rs removals[K, V]
 	h := c.hash.of(k)
+	if c.timed.Load() {
+		c.time()
+	}
 	c.mu.Lock()
 	s := c.stripe(h)
 	s.mu.Lock()
