@@ -249,8 +249,8 @@ func (s *source) set(v int, err error) {
 func TestStaleWhileRevalidate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &source{v: 1, delay: time.Second}
-		failed := 0
-		c, err := New(Options[int, int]{TTL: time.Minute, StaleFor: time.Minute, Load: src.load, OnLoadError: func(int, error) { failed++ }})
+		var failed atomic.Int64
+		c, err := New(Options[int, int]{TTL: time.Minute, StaleFor: time.Minute, Load: src.load, OnLoadError: func(int, error) { failed.Add(1) }})
 		require.NoError(t, err)
 		fetch := func() int {
 			v, err := c.Fetch(t.Context(), 1)
@@ -274,7 +274,7 @@ func TestStaleWhileRevalidate(t *testing.T) {
 		time.Sleep(35 * time.Second)
 		_, err = c.Fetch(t.Context(), 1)
 		require.ErrorIs(t, err, errSource)
-		require.Equal(t, 1, failed)
+		require.Equal(t, int64(1), failed.Load())
 		require.NoError(t, c.Close())
 	})
 }
