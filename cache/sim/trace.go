@@ -98,19 +98,14 @@ func Read(r io.Reader) ([]uint64, error) {
 		return nil, fmt.Errorf("%w: %w", ErrTrace, err)
 	}
 	var out []uint64
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := io.ReadFull(z, buf)
-		if n%4 != 0 {
-			return nil, fmt.Errorf("%w: %d bytes after the last key", ErrTrace, n%4)
-		}
-		for i := 0; i < n; i += 4 {
-			out = append(out, uint64(binary.LittleEndian.Uint32(buf[i:])))
-		}
-		switch {
-		case err == io.EOF || err == io.ErrUnexpectedEOF && n > 0:
+	var key [4]byte
+	for br := bufio.NewReader(z); ; {
+		switch _, err := io.ReadFull(br, key[:]); err {
+		case nil:
+			out = append(out, uint64(binary.LittleEndian.Uint32(key[:])))
+		case io.EOF:
 			return out, nil
-		case err != nil:
+		default: // also when it ends within a key
 			return nil, fmt.Errorf("%w: %w", ErrTrace, err)
 		}
 	}
