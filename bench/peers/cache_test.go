@@ -197,26 +197,28 @@ func BenchmarkCacheEvict(b *testing.B) {
 // and an hour to live. The keys' bytes are counted.
 func BenchmarkCacheMemory(b *testing.B) {
 	const n = 1_000_000
-	heap := func() uint64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
 	for i, mk := range makers[string, uint64](n, time.Hour) {
 		b.Run([]string{"ashlar", "otter", "theine", "ristretto", "golang-lru"}[i], func(b *testing.B) {
 			for b.Loop() {
-				before := heap()
+				before := heapNow()
 				s := mk()
 				for k := range n {
 					s.set(fmt.Sprintf("key:%012d", k), uint64(k))
 				}
 				time.Sleep(200 * time.Millisecond)
-				b.ReportMetric(float64(heap()-before)/n, "bytes/entry")
+				b.ReportMetric(float64(heapNow()-before)/n, "bytes/entry")
 				runtime.KeepAlive(s)
 				s.close()
 			}
 		})
 	}
+}
+
+// heapNow is the live heap.
+func heapNow() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
