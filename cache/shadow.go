@@ -36,7 +36,10 @@ const (
 func newShadows(bound int64, byCount bool) *shadows {
 	s := &shadows{size: shadowSize}
 	if byCount {
-		s.size = int(max(16, min(shadowSize, bound/2)))
+		s.size = int(min(shadowSize, bound/2))
+		if bound < shadowSize { // an error costs little here, and memory much
+			s.size = int(max(16, bound/4))
+		}
 		s.fit(int(min(bound, 1<<40)))
 	}
 	return s
@@ -139,7 +142,10 @@ func newShadow(size int, share float64) *shadow {
 	}
 	s := &shadow{slots: make([]slot, size+1), index: make([]uint16, index), rng: 88172645463325252}
 	s.window = max(1, min(size-1, int(share*float64(size)+0.5)))
-	s.sketch.fit(2 * size) // small sketches err more: they get twice the counters
+	if size >= shadowSize/2 {
+		s.sketch.fit(2 * size) // twice the counters of a cache of that size: 16 KiB in all five
+	}
+	s.sketch.fit(size)
 	s.sketch.entries = max(8, size)
 	for i := range s.slots {
 		s.slots[i].next = uint16(i + 2)
