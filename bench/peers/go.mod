@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/FastFilter/xorfilter v0.4.2-0.20260120015552-4e5a4d9df65a
 	github.com/Yiling-J/theine-go v0.6.3
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/ashlar-go/ashlar v0.0.0
 	github.com/bits-and-blooms/bloom/v3 v3.7.1
 	github.com/cespare/xxhash/v2 v2.3.0
