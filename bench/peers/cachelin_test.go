@@ -60,7 +60,7 @@ var register = (&porcupine.NondeterministicModel{
 		case opDelete:
 			next, right = answer{}, a == s
 		case opAdd:
-			if right = a == answer{s.v, false}; !s.ok {
+			if right = a == (answer{s.v, false}); !s.ok {
 				next = answer{c.v, true}
 				right = a == next
 			}
