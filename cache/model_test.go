@@ -368,6 +368,29 @@ func TestWeights(t *testing.T) {
 	check(t, c)
 }
 
+// TestResizeUnderLoad: the bound holds while it changes.
+func TestResizeUnderLoad(t *testing.T) {
+	for _, p := range []Policy{Adaptive, SIEVE, S3FIFO, LFU} {
+		c := newCache(t, Options[int, int]{MaxWeight: 500, Policy: p, Weigh: func(_, v int) int64 { return int64(v % 90) }})
+		var wg sync.WaitGroup
+		for g := range 3 {
+			wg.Go(func() {
+				for i := range 4000 {
+					c.Set(i*7%901, i+g)
+					c.Get(i % 50)
+				}
+			})
+		}
+		wg.Go(func() {
+			for i := range 400 {
+				c.Resize(int64(40 + i*37%700))
+			}
+		})
+		wg.Wait()
+		check(t, c)
+	}
+}
+
 func TestReentry(t *testing.T) {
 	var c *Cache[int, int]
 	told := 0

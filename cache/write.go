@@ -284,6 +284,13 @@ func (c *Cache[K, V]) reweigh(n *node[K], w int64) {
 
 // insert adds a new entry, evicting first, so that the bound holds at every moment. Under mu.
 func (c *Cache[K, V]) insert(e *entry[K, V], r raw, life uint32, rs *removals[K, V]) {
+	s := c.stripe(e.hash)
+	if c.opts.Weigh != nil && e.weight > c.bound.Load() { // a Resize came between; as if evicted at once
+		s.mu.Lock()
+		s.supersede(e.key)
+		s.mu.Unlock()
+		return
+	}
 	n := c.newNode(e.key, r, life)
 	if x := c.extra(n); x != nil {
 		now := c.now()
@@ -303,7 +310,6 @@ func (c *Cache[K, V]) insert(e *entry[K, V], r raw, life uint32, rs *removals[K,
 	if t.n >= t.room {
 		t = c.grow(t)
 	}
-	s := c.stripe(e.hash)
 	s.mu.Lock()
 	s.supersede(e.key)
 	t.insert(e.hash, n)
