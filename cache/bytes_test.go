@@ -2,10 +2,12 @@ package cache
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -258,4 +260,26 @@ func FuzzRestore(f *testing.F) {
 		b.check(t)
 		require.NoError(t, b.Snapshot(io.Discard))
 	})
+}
+
+// TestGoldenSnapshot: snapshots of earlier versions can be restored.
+func TestGoldenSnapshot(t *testing.T) {
+	text, err := os.ReadFile("testdata/snapshot-v1.hex")
+	require.NoError(t, err)
+	snap, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	require.NoError(t, err)
+	var clock testClock
+	b := newBytes(t, BytesOptions{MaxBytes: minBytes, Now: clock.now})
+	require.NoError(t, b.Restore(bytes.NewReader(snap)))
+	require.Equal(t, 3, b.Len())
+	v, ok := b.Append(nil, []byte("plain"))
+	require.True(t, ok)
+	require.Equal(t, "value", string(v))
+	require.True(t, b.Has(nil))
+	clock.advance(59 * time.Minute)
+	v, ok = b.Append(nil, []byte("ends"))
+	require.True(t, ok)
+	require.Equal(t, "in an hour", string(v))
+	clock.advance(2 * time.Minute)
+	require.False(t, b.Has([]byte("ends")))
 }
