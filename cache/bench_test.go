@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -65,4 +66,38 @@ func BenchmarkEvict(b *testing.B) {
 			})
 		}
 	}
+}
+
+func BenchmarkFetch(b *testing.B) {
+	c := newCache(b, Options[int, int]{Load: func(_ context.Context, k int) (int, error) { return k, nil }})
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if _, err := c.Fetch(b.Context(), i&1023); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkBytes(b *testing.B) {
+	c := newBytes(b, BytesOptions{MaxBytes: 16 << 20})
+	key, val, dst := make([]byte, 16), make([]byte, 100), make([]byte, 0, 128)
+	at := func(i int) []byte {
+		le.PutUint64(key, uint64(i))
+		return key
+	}
+	b.Run("set", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			_ = c.Set(at(i), val, 0)
+		}
+	})
+	for i := range 10_000 {
+		_ = c.Set(at(i), val, 0)
+	}
+	b.Run("append", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			dst, _ = c.Append(dst[:0], at(i%10_000))
+		}
+	})
 }

@@ -143,7 +143,7 @@ func (c *Cache[K, V]) Close() error {
 func (c *Cache[K, V]) Fetch(ctx context.Context, k K) (V, error) {
 	h := c.hash.of(k)
 	if n := c.table.Load().find(h, k); n != nil {
-		if m := n.meta.Load(); m&^usesMask == 0 && !c.careful {
+		if m := n.meta.Load(); !c.careful && c.plain(m) {
 			n.use()
 			if s := c.shadows; s != nil && s.sampled(h) {
 				s.see(h, true)
@@ -155,6 +155,18 @@ func (c *Cache[K, V]) Fetch(ctx context.Context, k K) (V, error) {
 		return c.fetch(ctx, h, k, nil)
 	}
 	return c.fetch(ctx, h, k, func(ctx context.Context) (V, error) { return c.opts.Load(ctx, k) })
+}
+
+// plain reports whether an entry is alive and not due for a reload.
+func (c *Cache[K, V]) plain(m uint32) bool {
+	if m&^usesMask == 0 {
+		return true
+	}
+	if m&metaAbsent != 0 {
+		return false
+	}
+	now := c.now()
+	return now-c.sweptFrom.Load() <= int64(sweepPeriod) && !over(m, now, c.keep) && !c.due(m, now)
 }
 
 // FetchFunc is Fetch with a loader of its own, which callers of Fetch for the same key may

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"math"
 	"slices"
 	"sync"
@@ -429,6 +430,14 @@ func TestNoAllocations(t *testing.T) {
 	} {
 		require.Zero(t, testing.AllocsPerRun(100, f), name)
 	}
+	f := newCache(t, Options[int, int]{TTL: time.Hour, RefreshAhead: time.Minute, EarlyBeta: 1, Load: func(context.Context, int) (int, error) { return 1, nil }})
+	f.Set(1, 1)
+	ctx := t.Context()
+	require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = f.Fetch(ctx, 1) }), "fetch")
+	bs := newBytes(t, BytesOptions{})
+	k, buf := []byte("key"), make([]byte, 0, 10)
+	require.NoError(t, bs.Set(k, k, 0))
+	require.Zero(t, testing.AllocsPerRun(100, func() { buf, _ = bs.Append(buf[:0], k); _ = bs.Set(k, k, time.Hour) }), "bytes")
 	next := 1000
 	require.LessOrEqual(t, testing.AllocsPerRun(1000, func() { p.Set(next, &x); next++ }), 1.0, "insert and evict")
 }
