@@ -20,6 +20,11 @@ type shadows struct {
 	tenure int                  // decisions since the last change
 	seen   int
 	size   int
+
+	// counters is the size of cache whose sketch a shadow gets. In a small cache that is
+	// about its own, or twice that. The sketch of a large cache has fewer counters for each
+	// entry; a shadow that erred less than the cache would promise it too much.
+	counters int
 }
 
 var shares = [...]float64{0.01, 0.06, 0.25, 0.6, 0.95}
@@ -34,22 +39,31 @@ const (
 )
 
 func newShadows(bound int64, byCount bool) *shadows {
-	s := &shadows{size: shadowSize}
+	s := &shadows{size: shadowSize, counters: 2 * shadowSize}
+	if bound >= smallSketch {
+		s.counters = shadowSize / 2
+	}
 	if byCount {
 		s.size = int(min(shadowSize, bound/2))
 		if bound < shadowSize { // an error costs little here, and memory much
 			s.size = int(max(16, bound/4))
+			s.counters = s.size
 		}
 		s.fit(int(min(bound, 1<<40)))
 	}
 	return s
 }
 
-// fit sets the sample so that a shadow is to its sample what the cache is to all keys, and
-// an eighth more: a loop that fills the whole cache has, by chance, often a few keys less
-// than its due in the sample, and would seem to fit where it does not.
+// fit sets the sample so that a shadow is to its sample what the cache is to all keys. In
+// small caches it is an eighth more: a loop that just overflows the cache has, by chance,
+// often a few keys less than its due in the sample, and would seem to fit. Large caches
+// hardly ever meet such an edge, and lose by the pessimism: a point or two, measured.
 func (s *shadows) fit(entries int) {
-	s.rate.Store(int32(max(1, min(65536, 65536*9/8*s.size/max(1, entries)))))
+	rate := 65536 * s.size / max(1, entries)
+	if entries < smallSketch {
+		rate += rate / 8
+	}
+	s.rate.Store(int32(max(1, min(65536, rate))))
 }
 
 func (s *shadows) share() float64 { return shares[s.best.Load()] }
@@ -69,7 +83,7 @@ func (s *shadows) see(h uint32, hit bool) {
 	best := int(s.best.Load())
 	for i := range shares {
 		if s.models[i] == nil {
-			s.models[i] = newShadow(s.size, shares[i])
+			s.models[i] = newShadow(s.size, s.counters, shares[i])
 			s.trust[i] = 1
 		}
 		if s.models[i].access(h) {
@@ -137,17 +151,14 @@ type slot struct {
 	list       uint8
 }
 
-func newShadow(size int, share float64) *shadow {
+func newShadow(size, counters int, share float64) *shadow {
 	index := 16
 	for index < 2*size {
 		index *= 2
 	}
 	s := &shadow{slots: make([]slot, size+1), index: make([]uint16, index), rng: 88172645463325252}
 	s.window = max(1, min(size-1, int(share*float64(size)+0.5)))
-	if size >= shadowSize/2 {
-		s.sketch.fit(2 * size) // twice the counters of a cache of that size: 16 KiB in all five
-	}
-	s.sketch.fit(size)
+	s.sketch.fit(counters)
 	s.sketch.entries = max(8, size)
 	for i := range s.slots {
 		s.slots[i].next = uint16(i + 2)

@@ -19,13 +19,16 @@ type sketch struct {
 	seen    int
 }
 
-const sketchLine = 8 // words
+const (
+	sketchLine  = 8       // words
+	smallSketch = 1 << 14 // entries
+)
 
 // fit makes room for so many entries; it never shrinks.
 func (s *sketch) fit(entries int) {
 	s.entries = max(s.entries, entries, 8)
 	need := entries / 2
-	if entries < 16384 {
+	if entries < smallSketch {
 		need = entries * 2
 	}
 	want := sketchLine
