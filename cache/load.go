@@ -101,6 +101,8 @@ func (l *loads) begin(from context.Context, timeout time.Duration) (context.Cont
 	return ctx, func() { unhook(); cancel() }, nil
 }
 
+// end counts a load before its waiters are woken, so that they find it counted; wait.Done
+// comes last.
 func (l *loads) end(began time.Time, err error) {
 	d := time.Since(began)
 	l.ended.Add(1)
@@ -115,7 +117,6 @@ func (l *loads) end(began time.Time, err error) {
 		}
 	}
 	l.running.Add(-1)
-	l.wait.Done()
 }
 
 func (l *loads) stats(s *Stats) {
@@ -333,9 +334,10 @@ func (c *Cache[K, V]) start(ctx context.Context, s *stripe[K, V], h uint32, k K,
 			if p := recover(); p != nil {
 				err = &PanicError{Value: p, Stack: debug.Stack()}
 			}
+			c.loads.end(began, err)
 			c.land(f, h, k, v, err)
 			cancel()
-			c.loads.end(began, err)
+			defer c.loads.wait.Done()
 			if err != nil && background && c.opts.OnLoadError != nil {
 				c.opts.OnLoadError(k, err)
 			}

@@ -152,6 +152,8 @@ func (c *Cache[K, V]) loadMany(ctx context.Context, keys []K, flights map[K]*fli
 			if p := recover(); p != nil {
 				err = &PanicError{Value: p, Stack: debug.Stack()}
 			}
+			c.loads.end(began, err)
+			defer c.loads.wait.Done()
 			for k, f := range mine {
 				v, ok := got[k]
 				kerr := err
@@ -161,7 +163,6 @@ func (c *Cache[K, V]) loadMany(ctx context.Context, keys []K, flights map[K]*fli
 				c.land(f, c.hash.of(k), k, v, kerr)
 			}
 			cancel()
-			c.loads.end(began, err)
 		}()
 		got, err = c.opts.LoadMany(lctx, keys)
 	}()
