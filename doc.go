@@ -7,6 +7,7 @@
 //   - bloom: approximate set filters, growing and static
 //   - merkle: replica anti-entropy, and RFC 6962 proofs
 //   - vclock: version vectors, sibling sets, hybrid logical clock
+//   - cache: bounded concurrent map with an adaptive policy, bytes, groups of peers
 //   - ratelimit: rates, keyed and shared rates, work in flight, HTTP middleware
 //   - trie: exact top-k completion, mapped snapshots and a live index
 //   - snowflake: time-ordered ids, leases of worker ids, tickets
