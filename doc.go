@@ -12,6 +12,7 @@
 //   - trie: exact top-k completion, mapped snapshots and a live index
 //   - snowflake: time-ordered ids, leases of worker ids, tickets
 //
-// The systems under examples/ (kv: a replicated key-value store) are composed of these packages and of no other
-// engine; docs/ARCHITECTURE.md shows how they fit together.
+// The systems under examples/ are composed of these packages and of no other engine: kv, a
+// replicated key-value store; idservice, unique ids from many nodes. docs/ARCHITECTURE.md
+// shows how they fit together.
 package ashlar
