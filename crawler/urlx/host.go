@@ -50,7 +50,7 @@ func (q *parser) appendHost(s string) (ip bool, err error) {
 	if !endsInNumber(domain) {
 		return false, nil
 	}
-	addr, ok := parseIPv4(string(domain))
+	addr, ok := parseIPv4(view(domain))
 	if !ok {
 		return false, ErrHost
 	}
@@ -138,22 +138,23 @@ func endsInNumber(s []byte) bool {
 // parseIPv4 reads an address of one to four numbers, decimal, octal or hexadecimal, of
 // which the last fills what is left.
 func parseIPv4(s string) (addr [4]byte, ok bool) {
-	fields := strings.Split(strings.TrimSuffix(s, "."), ".")
-	if len(fields) > 4 {
+	s = strings.TrimSuffix(s, ".")
+	if strings.Count(s, ".") > 3 {
 		return addr, false
 	}
 	var all uint64
-	for i, f := range fields {
+	for i := 3; ; i-- { // the byte that the next number is for
+		f, rest, more := strings.Cut(s, ".")
 		n, ok := parseNumber(f)
-		last := i == len(fields)-1
-		if !ok || !last && n > 255 || last && n >= 1<<(8*(5-len(fields))) {
+		if !ok || more && n > 255 || !more && n >= 1<<(8*(i+1)) {
 			return addr, false
 		}
-		if last {
+		if !more {
 			all += n
-		} else {
-			all += n << (8 * (3 - i))
+			break
 		}
+		all += n << (8 * i)
+		s = rest
 	}
 	return [4]byte{byte(all >> 24), byte(all >> 16), byte(all >> 8), byte(all)}, true
 }

@@ -48,22 +48,26 @@ type parts struct {
 	ip      bool // the host is an address
 }
 
-// Parse parses an absolute URL.
+// Parse parses an absolute URL. The result may keep s, if that is in normal form already.
 func Parse(s string) (*URL, error) { return parse(nil, s) }
 
-// Resolve parses ref, which may be relative, as a link in a document at u.
+// Resolve parses ref, which may be relative, as a link in a document at u. The result may
+// keep ref.
 func (u *URL) Resolve(ref string) (*URL, error) { return parse(u, ref) }
 
 func parse(base *URL, s string) (*URL, error) {
 	if p, ok := scan(s); ok {
 		return &URL{href: s, parts: p}, nil
 	}
-	var stack [256]byte
-	buf, p, err := appendParsed(stack[:0], base, s)
+	size := len(s) + 16
+	if base != nil {
+		size += len(base.href)
+	}
+	buf, p, err := appendParsed(make([]byte, 0, min(size, 1<<12)), base, s)
 	if err != nil {
 		return nil, err
 	}
-	return &URL{href: string(buf), parts: p}, nil
+	return &URL{href: view(buf), parts: p}, nil // nobody else has buf
 }
 
 // String returns the normal form, which parses to an equal URL.
