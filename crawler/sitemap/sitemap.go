@@ -299,13 +299,17 @@ func (p *parser) emit() error {
 
 // layouts of dates: those of the protocol, then those of feeds.
 var layouts = []string{
-	time.RFC3339, "2006-01-02", "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04:05Z0700", "2006-01", "2006",
+	time.RFC3339, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04:05Z0700", "2006-01", "2006",
 	time.RFC1123Z, time.RFC1123, "Mon, 2 Jan 2006 15:04:05 -0700", "Mon, 2 Jan 2006 15:04:05 MST", "2 Jan 2006 15:04:05 -0700", "2 Jan 2006 15:04:05 MST",
 }
 
 func parseTime(s string) (time.Time, bool) {
 	if len(s) < 4 || len(s) > 64 {
 		return time.Time{}, false
+	}
+	if len(s) == len(time.DateOnly) { // the most common; a failure to parse allocates
+		t, err := time.Parse(time.DateOnly, s)
+		return t, err == nil
 	}
 	for _, l := range layouts {
 		if t, err := time.Parse(l, s); err == nil {
