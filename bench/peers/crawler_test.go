@@ -4,6 +4,7 @@ package peers
 
 import (
 	"archive/tar"
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -14,9 +15,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/PuerkitoBio/goquery"
+	"github.com/mfonda/simhash"
 	whatwg "github.com/nlnwa/whatwg-url/url"
 	temoto "github.com/temoto/robotstxt"
 
+	"github.com/ashlar-go/ashlar/crawler/extract"
+	"github.com/ashlar-go/ashlar/crawler/neardup"
 	"github.com/ashlar-go/ashlar/crawler/robots"
 	"github.com/ashlar-go/ashlar/crawler/urlx"
 )
@@ -160,4 +165,86 @@ func BenchmarkURL(b *testing.B) {
 			})
 		}
 	}
+}
+
+// manual is a page like those of a manual: prose, with a link in every paragraph.
+func manual(paragraphs int) []byte {
+	var b strings.Builder
+	b.WriteString("<!DOCTYPE html><html lang=en><head><title>A manual</title><meta charset=utf-8></head><body>")
+	for i := range paragraphs {
+		fmt.Fprintf(&b, "\n<h2 id=\"s%d\" class=\"section title\">Section %d</h2>\n<p>The quick brown fox jumps over the <em>lazy</em> dog; see <a class=\"xref\" href=\"../part-%d/page.html#s%d\" title=\"more\">another section</a> for what &ldquo;lazy&rdquo; means here, and how the fox came to be quick.</p>", i, i, i%50, i)
+	}
+	b.WriteString("</body></html>")
+	return []byte(b.String())
+}
+
+// BenchmarkExtract finds title, links, resolved and without fragment, and text of a page.
+func BenchmarkExtract(b *testing.B) {
+	const address = "https://www.example.org/manual/index.html"
+	for _, n := range []int{10, 200} {
+		body := manual(n)
+		b.Run(fmt.Sprintf("%d/ashlar", n), func(b *testing.B) {
+			base, err := urlx.Parse(address)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				var text bytes.Buffer
+				p, err := extract.Parse(bytes.NewReader(body), base, extract.Options{Text: &text})
+				if err != nil || len(p.Links) == 0 {
+					b.Fatal(err, len(p.Links))
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("%d/goquery", n), func(b *testing.B) {
+			base, err := neturl.Parse(address)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				doc, err := goquery.NewDocumentFromReader(bytes.NewReader(body))
+				if err != nil {
+					b.Fatal(err)
+				}
+				links := map[string]bool{}
+				doc.Find("a[href]").Each(func(_ int, s *goquery.Selection) {
+					href, _ := s.Attr("href")
+					if u, err := base.Parse(href); err == nil {
+						u.Fragment = ""
+						links[u.String()] = true
+					}
+				})
+				if doc.Find("title").Text() == "" || doc.Find("body").Text() == "" || len(links) == 0 {
+					b.Fatal("nothing found")
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkSimHash hashes prose: ours pairs of words, theirs single words, which is less.
+func BenchmarkSimHash(b *testing.B) {
+	var text strings.Builder
+	for i := range 2000 {
+		fmt.Fprintf(&text, "word%d of a text that goes on, ", spread(i)%1000)
+	}
+	body := []byte(text.String())
+	b.Run("ashlar", func(b *testing.B) {
+		b.SetBytes(int64(len(body)))
+		b.ReportAllocs()
+		for b.Loop() {
+			neardup.Sum(body)
+		}
+	})
+	b.Run("mfonda", func(b *testing.B) {
+		b.SetBytes(int64(len(body)))
+		b.ReportAllocs()
+		for b.Loop() {
+			simhash.Simhash(simhash.NewWordFeatureSet(bytes.Clone(body))) // it writes to what it gets
+		}
+	})
 }
