@@ -30,6 +30,26 @@ func BenchmarkSum(b *testing.B) {
 				Sum(text)
 			}
 		})
+		b.Run(fmt.Sprintf("%d/plain", n), func(b *testing.B) { // the usual loop, on the same pairs
+			b.SetBytes(int64(n))
+			for b.Loop() {
+				var count [64]int32
+				var prev uint64
+				for i := 0; i < n; i++ {
+					k := wordLen(text[i:], 0)
+					if k == 0 {
+						continue
+					}
+					w := hashBytes(text, i, k)
+					x := pairHash(prev, w)
+					for bit := range count {
+						count[bit] += int32(x>>bit&1)*2 - 1
+					}
+					prev = w
+					i += k
+				}
+			}
+		})
 	}
 }
 

@@ -167,7 +167,7 @@ func goTexts(t *testing.T, words int) (texts []string) {
 		if len(strings.Fields(b.String())) >= words {
 			texts = append(texts, b.String())
 		}
-		if len(texts) == 500 {
+		if len(texts) == 300 {
 			return fs.SkipAll
 		}
 		return nil

@@ -11,15 +11,20 @@ package neardup
 // pairs were met lately is kept in a small table where the later one of a place wins.
 //
 // Counting 64 majorities by 64 additions a pair is slow. Here the 64 counters stand
-// upright: sum[l] holds bit l of all of them. Pairs are added two at a time by a
-// carry-save adder, which turns three words of equal weight into one of the same weight
-// and one of twice that:
+// upright: sum[l] holds bit l of all of them. A carry-save adder turns three words of
+// equal weight into one of the same weight and one of twice that; eight pairs at a time
+// go through seven of them:
 //
-//	sum[0], a, b ──▶ sum[0], carry ──▶ waits in odd[1] for the next carry
-//	sum[1], odd[1], carry ──▶ sum[1], carry ──▶ odd[2] …
+//	sum[0] + x0 + x1 ──▶ sum[0], twos      sum[0] + x2 + x3 ──▶ sum[0], twos
+//	           sum[1] + twos + twos ──▶ sum[1], fours                …
+//	                      sum[2] + fours + fours ──▶ sum[2], eights
 //
-// Level l works once in 2^(l+1) pairs, so a pair costs five operations on 64 counters at
-// once. Bit l of the number of pairs says whether odd[l] holds something.
+// Eights are added the same way, two at a time: the first waits in odd[3], and so on up.
+// Bit l of the number of pairs says whether odd[l] holds something. A pair costs about
+// five operations on all 64 counters at once.
+//
+// Words are found by masks of 64 bytes, a bit each, so that how long a word is costs no
+// branch that cannot be foretold.
 
 import (
 	"encoding/binary"
@@ -35,7 +40,8 @@ const levels = 40 // a text of 2^40 words has none to come
 type Hasher struct {
 	n     uint64 // pairs counted
 	words uint64
-	prev  uint64 // hash of the last word
+	prev  uint64    // hash of the last word
+	last  [8]uint64 // the n%8 pairs that are not in sum yet
 	sum   [levels]uint64
 	odd   [levels]uint64
 	carry [maxWord]byte // the word that the last Write ended in
@@ -80,19 +86,84 @@ func (h *Hasher) Write(p []byte) (int, error) {
 		h.part = 0
 	}
 	for i := 0; i < len(p); {
-		if kind[p[i]] == gap {
-			i++
-			continue
+		i = h.blocks(p, i)
+		for stop := min(i+64, len(p)); i < stop; {
+			if kind[p[i]] == gap {
+				i++
+				continue
+			}
+			n := wordLen(p[i:], 0)
+			if i+n == len(p) && n < maxWord {
+				h.part = copy(h.carry[:], p[i:])
+				return written, nil
+			}
+			h.add(hashBytes(p, i, n))
+			i += n
 		}
-		n := wordLen(p[i:], 0)
-		if i+n == len(p) && n < maxWord {
-			h.part = copy(h.carry[:], p[i:])
-			break
-		}
-		h.add(hashBytes(p, i, n))
-		i += n
 	}
 	return written, nil
+}
+
+// blocks adds the words in p from i, which begins no later than a word, for as long as
+// there are 64 bytes together without ideographs, and returns where it has come to.
+func (h *Hasher) blocks(p []byte, i int) int {
+	start := -1 // of the word that goes on
+	for ; i+64 <= len(p); i += 64 {
+		m, ok := wordMask(p[i : i+64])
+		if !ok {
+			break
+		}
+		for at := 0; ; {
+			if start < 0 {
+				begin := bits.TrailingZeros64(m >> at)
+				if begin == 64 {
+					break
+				}
+				at += begin
+				start = i + at
+			}
+			n := bits.TrailingZeros64(^m >> at)
+			if at+n >= 64 {
+				break
+			}
+			at += n
+			for ; i+at-start > maxWord; start += maxWord {
+				h.add(hashBytes(p, start, maxWord))
+			}
+			h.add(hashBytes(p, start, i+at-start))
+			start = -1
+		}
+		for ; start >= 0 && i+64-start >= maxWord; start += maxWord {
+			h.add(hashBytes(p, start, maxWord))
+		}
+		if start == i+64 {
+			start = -1 // cut at the block's very end; what follows is another word
+		}
+	}
+	if start >= 0 {
+		return start
+	}
+	return i
+}
+
+// wordMask returns the bits of those of 64 bytes that are in words. It is of no use if
+// there are bytes that begin words of their own; ok is false then.
+func wordMask(b []byte) (m uint64, ok bool) {
+	const top, low = 0x8080808080808080, 0x7F7F7F7F7F7F7F7F
+	const each = 0x0101010101010101
+	b = b[:64]
+	var leads uint64
+	for k := 0; k < 64; k += 8 {
+		x := binary.LittleEndian.Uint64(b[k:])
+		z := x & low // sums of seven bits stay in their byte
+		y := z | 0x20*each
+		letter := (y + (0x80-'a')*each) &^ (y + (0x7F-'z')*each)
+		digit := (z + (0x80-'0')*each) &^ (z + (0x7F-'9')*each)
+		leads |= (z + (0x80-0x63)*each) & x
+		word := (letter | digit | x) & top
+		m |= word >> 7 * 0x0102040810204080 >> 56 << k
+	}
+	return m, leads&top == 0
 }
 
 // WriteString is Write for a string. It copies it piece by piece.
@@ -161,29 +232,46 @@ func (h *Hasher) add(w uint64) {
 	prev := h.prev
 	h.prev = w
 	if h.words++; h.words > 1 {
-		h.pair(mum(bits.RotateLeft64(prev, 31)^k1+w, k0))
+		h.pair(pairHash(prev, w))
 	}
 }
 
 // pair adds one pair's hash to the counters.
 func (h *Hasher) pair(x uint64) {
-	if s := &h.seen[x>>(64-seenBits)]; *s == x {
+	s := &h.seen[x>>(64-seenBits)]
+	if *s == x {
 		return
-	} else {
-		*s = x
 	}
-	l := 0
-	for n := h.n; n&1 != 0; n >>= 1 {
-		a, s := h.odd[l], h.sum[l]
-		u := a ^ s
-		h.sum[l] = u ^ x
-		x = a&s | u&x
-		if l++; l == levels {
-			return
-		}
+	*s = x
+	h.last[h.n&7] = x
+	if h.n++; h.n&7 == 0 {
+		h.eight()
 	}
-	h.odd[l] = x
-	h.n++
+}
+
+// csa adds three words bit by bit.
+func csa(a, b, c uint64) (sum, carry uint64) {
+	u := a ^ b
+	return u ^ c, a&b | u&c
+}
+
+// eight adds the eight pairs in last, the n-th among them, to the counters.
+func (h *Hasher) eight() {
+	x := &h.last
+	ones, a := csa(h.sum[0], x[0], x[1])
+	ones, b := csa(ones, x[2], x[3])
+	twos, c := csa(h.sum[1], a, b)
+	ones, a = csa(ones, x[4], x[5])
+	ones, b = csa(ones, x[6], x[7])
+	twos, d := csa(twos, a, b)
+	fours, e := csa(h.sum[2], c, d)
+	h.sum[0], h.sum[1], h.sum[2] = ones, twos, fours
+	l := 3
+	for n := h.n>>3 - 1; n&1 != 0 && l < levels-1; n >>= 1 {
+		h.sum[l], e = csa(h.sum[l], h.odd[l], e)
+		l++
+	}
+	h.odd[l] = e
 }
 
 // Words returns the number of words so far.
@@ -197,31 +285,56 @@ func (h *Hasher) Words() uint64 {
 // Sum64 returns the hash of the text so far; more may be written after it. A text without
 // words has the hash 0.
 func (h *Hasher) Sum64() uint64 {
-	last := *h
-	if last.part > 0 {
-		last.add(hashBytes(last.carry[:], 0, last.part))
-	}
-	switch last.words {
-	case 0:
-		return 0
-	case 1:
-		last.pair(mum(last.prev^k1, k0))
-	}
-	var sum uint64
-	for bit := range 64 {
-		var count uint64
-		for l := range levels {
-			count += (last.sum[l] >> bit & 1) << l
-			if last.n>>l&1 != 0 {
-				count += (last.odd[l] >> bit & 1) << l
-			}
-		}
-		if 2*count > last.n {
-			sum |= 1 << bit
+	n, planes := h.n, h.sum
+	add := func(x uint64, l int) {
+		for ; x != 0 && l < levels; l++ {
+			planes[l], x = planes[l]^x, planes[l]&x
 		}
 	}
-	return sum
+	for _, x := range h.last[:n&7] {
+		add(x, 0)
+	}
+	for l := 3; l < levels; l++ {
+		if h.n>>l&1 != 0 {
+			add(h.odd[l], l)
+		}
+	}
+	if x, ok := h.unfinished(); ok {
+		add(x, 0)
+		n++
+	}
+	// The planes hold the counts now; compare all with n/2, highest bit first.
+	var more, equal uint64 = 0, 1<<64 - 1
+	for l := min(bits.Len64(n), levels-1); l >= 0; l-- {
+		if n/2>>l&1 == 0 {
+			more |= equal & planes[l]
+			equal &^= planes[l]
+		} else {
+			equal &= planes[l]
+		}
+	}
+	return more
 }
+
+// unfinished returns the pair that would be counted if the text ended here: of the word
+// that is not complete yet, or of the only word with nothing.
+func (h *Hasher) unfinished() (x uint64, ok bool) {
+	switch {
+	case h.part == 0 && h.words == 1:
+		return mum(h.prev^k1, k0), true
+	case h.part == 0:
+		return 0, false
+	}
+	w := hashBytes(h.carry[:], 0, h.part)
+	if h.words == 0 {
+		return mum(w^k1, k0), true
+	}
+	x = pairHash(h.prev, w)
+	return x, h.seen[x>>(64-seenBits)] != x
+}
+
+// pairHash hashes two neighbouring words.
+func pairHash(a, b uint64) uint64 { return mum(bits.RotateLeft64(a, 31)^k1+b, k0) }
 
 // Reset makes the Hasher as new.
 func (h *Hasher) Reset() { *h = Hasher{} }
