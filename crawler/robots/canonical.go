@@ -70,6 +70,23 @@ func appendPath(dst []byte, p string, m Mode) []byte {
 	return dst
 }
 
+// canonicalPattern returns the canonical form of a pattern: most are in it already, and
+// are not copied.
+func canonicalPattern(p string, m Mode) string {
+	if m == Google {
+		for i := range len(p) {
+			if p[i] >= 0x80 || p[i] == '%' {
+				return string(appendPattern(nil, p, m))
+			}
+		}
+		return p
+	}
+	if canonicalPrefix(p, m) == len(p) {
+		return p
+	}
+	return string(appendPattern(nil, p, m))
+}
+
 // appendPattern appends the canonical form of a pattern: "*" anywhere and "$" at the end
 // keep their meaning. By the RFC a pattern begins with a slash; one that does not, and not
 // with "*" either, is read as if it did.

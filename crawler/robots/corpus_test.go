@@ -74,10 +74,16 @@ func TestCorpus(t *testing.T) {
 	for _, m := range []Mode{RFC9309, Google} {
 		var took []time.Duration
 		for i, body := range files {
-			start := time.Now()
-			f := Parse(body, Options{Mode: m})
-			rules := f.Agent("examplebot")
-			took = append(took, time.Since(start))
+			var f *File
+			var rules *Rules
+			best := time.Hour
+			for range 3 { // other programs take their time as well
+				start := time.Now()
+				f = Parse(body, Options{Mode: m})
+				rules = f.Agent("examplebot")
+				best = min(best, time.Since(start))
+			}
+			took = append(took, best)
 
 			if raceEnabled || testing.Short() || i%8 != 0 { // the definition is slow
 				continue

@@ -24,8 +24,8 @@
 //
 // [FromStatus] turns the answer to a request for robots.txt into a File that can be used
 // as it is: 2xx is parsed; any other 4xx, and more than five redirects, mean that there
-// are no rules; 5xx, 429, and no answer at all mean that nothing may be fetched until the
-// next try. Which of these it was is in the [Policy], for it decides how soon to ask again.
+// are no rules; all else, 5xx, 429, and no answer among it, means that nothing may be fetched
+// until the next try. Which of these it was is in the [Policy], for it decides how soon to ask again.
 //
 // # Guarantees
 //

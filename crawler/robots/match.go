@@ -207,7 +207,7 @@ type builder struct {
 }
 
 func (b *builder) add(r Rule) {
-	p := string(appendPattern(nil, r.Pattern, b.mode))
+	p := canonicalPattern(r.Pattern, b.mode)
 	b.compile(p, r)
 	if b.mode == Google && r.Allow {
 		// Google's parser lets whoever may fetch /x/index.html fetch /x/ as well.

@@ -62,8 +62,11 @@ var names = []struct {
 }
 
 func fieldOf(key string, m Mode) field {
+	if key == "" {
+		return unknown
+	}
 	for _, n := range names {
-		if len(key) < len(n.name) || (m == RFC9309 && len(key) > len(n.name)) {
+		if key[0]|0x20 != n.name[0] || len(key) < len(n.name) || (m == RFC9309 && len(key) > len(n.name)) {
 			continue
 		}
 		if strings.EqualFold(key[:len(n.name)], n.name) {
@@ -107,21 +110,29 @@ type parser struct {
 	inRules bool // the last line that counted was a rule: a user-agent line begins a group
 }
 
-// parse reads all lines. If the text was cut, its last line is incomplete and not read.
+// parse reads all lines, which end with CR, LF or both. If the text was cut, its last line
+// is incomplete and not read.
 func (p *parser) parse(s string, cut bool) {
 	for n := 1; s != ""; n++ {
-		i := strings.IndexAny(s, "\r\n")
+		i := strings.IndexByte(s, '\n')
 		if i < 0 {
+			i = len(s)
+		}
+		skip := 1
+		if cr := strings.IndexByte(s[:i], '\r'); cr >= 0 {
+			if cr+1 == i && i < len(s) {
+				skip = 2
+			}
+			i = cr
+		}
+		if i == len(s) {
 			if !cut {
 				p.line(s, n)
 			}
 			return
 		}
 		p.line(s[:i], n)
-		if s[i] == '\r' && i+1 < len(s) && s[i+1] == '\n' {
-			i++
-		}
-		s = s[i+1:]
+		s = s[i+skip:]
 	}
 }
 
@@ -152,8 +163,10 @@ func (p *parser) line(s string, n int) {
 // split cuts a line into key and value. Where the colon is missing, two words are taken
 // for a key and its value.
 func split(s string) (key, value string, ok bool) {
-	if i := strings.IndexAny(s, "#\x00"); i >= 0 {
-		s = s[:i]
+	for _, end := range []byte{'#', 0} {
+		if i := strings.IndexByte(s, end); i >= 0 {
+			s = s[:i]
+		}
 	}
 	s = trim(s)
 	key, value, ok = strings.Cut(s, ":")

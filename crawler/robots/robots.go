@@ -116,7 +116,8 @@ func Parse(body []byte, o Options) *File {
 // says; with Follow it allows nothing, in case the redirect leads nowhere.
 //
 // The body is read, but not closed, for a 2xx only. An error in it means DisallowAll, as
-// half a file is no permission.
+// half a file is no permission. The answer 304 to a conditional request is no redirect and
+// not for this function: it means to keep the File that one has.
 func FromStatus(status, redirects int, body io.Reader, o Options) (*File, Policy) {
 	closed := &File{mode: o.Mode, closed: true}
 	switch {
@@ -132,7 +133,7 @@ func FromStatus(status, redirects int, body io.Reader, o Options) (*File, Policy
 			}
 		}
 		return Parse(b, o), Obey
-	case status >= 300 && status < 400:
+	case status == 301 || status == 302 || status == 303 || status == 307 || status == 308:
 		if redirects == MaxRedirects {
 			return &File{mode: o.Mode}, AllowAll
 		}

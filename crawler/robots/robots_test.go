@@ -266,6 +266,7 @@ func TestFromStatus(t *testing.T) {
 		{999, 0, nil, DisallowAll, false, false},
 		{-1, 0, nil, DisallowAll, false, false},
 		{101, 0, nil, DisallowAll, false, false},
+		{304, 0, nil, DisallowAll, false, false},
 		{200, 0, io.MultiReader(body(), iotest.ErrReader(errors.New("reset"))), DisallowAll, false, false},
 	} {
 		f, policy := FromStatus(c.status, c.redirects, c.body, Options{})
