@@ -62,9 +62,10 @@ func encodingOf(head []byte, contentType string) (name string) {
 			break
 		}
 		rest = rest[i:]
-		end := bytes.IndexByte(rest, '>')
+		end := bytes.IndexByte(rest[:min(len(rest), 1<<10)], '>')
 		if end < 0 {
-			break
+			rest = rest[1:] // no meta tag is so long
+			continue
 		}
 		if tag := rest[:end+1]; len(tag) > 5 && bytes.EqualFold(tag[1:5], []byte("meta")) && bytes.Contains(bytes.ToLower(tag), []byte("charset")) {
 			_, name, _ := charset.DetermineEncoding(tag, "")

@@ -113,26 +113,27 @@ type parser struct {
 // parse reads all lines, which end with CR, LF or both. If the text was cut, its last line
 // is incomplete and not read.
 func (p *parser) parse(s string, cut bool) {
-	for n := 1; s != ""; n++ {
-		i := strings.IndexByte(s, '\n')
-		if i < 0 {
-			i = len(s)
-		}
-		skip := 1
-		if cr := strings.IndexByte(s[:i], '\r'); cr >= 0 {
-			if cr+1 == i && i < len(s) {
-				skip = 2
+	lf := -1 // the next LF, looked for once, as there may be half a million CRs before it
+	for n, at := 1, 0; at < len(s); n++ {
+		if lf < at {
+			if lf = strings.IndexByte(s[at:], '\n'); lf >= 0 {
+				lf += at
+			} else {
+				lf = len(s)
 			}
-			i = cr
 		}
-		if i == len(s) {
-			if !cut {
-				p.line(s, n)
+		end, next := lf, lf+1
+		if cr := strings.IndexByte(s[at:lf], '\r'); cr >= 0 {
+			end = at + cr
+			if end+1 < lf || lf == len(s) {
+				next = end + 1
 			}
+		}
+		if end == len(s) && cut {
 			return
 		}
-		p.line(s[:i], n)
-		s = s[i+skip:]
+		p.line(s[at:end], n)
+		at = next
 	}
 }
 

@@ -293,6 +293,23 @@ func (e *endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// TestLines holds the numbers of lines, for all ways to end one.
+func TestLines(t *testing.T) {
+	for _, end := range []string{"\n", "\r", "\r\n"} {
+		for _, last := range []string{"", end, end + end} {
+			text := strings.Join([]string{"user-agent: *", "", "disallow: /a", "", "", "disallow: /b"}, end) + last
+			r := Parse([]byte(text), Options{}).Agent("x")
+			a, _ := r.Match("/a")
+			b, _ := r.Match("/b")
+			require.Equal(t, []int{3, 6}, []int{a.Line, b.Line}, "%q", text)
+		}
+	}
+	r := Parse([]byte("\r\n\n\ruser-agent: *\n\rdisallow: /a\r\r\ndisallow: /b\r"), Options{}).Agent("x")
+	a, _ := r.Match("/a")
+	b, _ := r.Match("/b")
+	require.Equal(t, []int{6, 8}, []int{a.Line, b.Line})
+}
+
 func TestBounds(t *testing.T) {
 	e := &endless{text: "user-agent: *\ndisallow: /x\n"}
 	f, policy := FromStatus(200, 0, e, Options{})
@@ -319,6 +336,9 @@ func TestHostilePatterns(t *testing.T) {
 	r := Parse([]byte("user-agent: *\ndisallow: /"+strings.Repeat("*a", 50_000)+"*b"), Options{}).Agent("x")
 	require.True(t, r.Allowed(path))
 	require.False(t, r.Allowed(path+"b"))
+
+	r = Parse([]byte(strings.Repeat("\r", DefaultMaxBytes-100)+"user-agent: *\rdisallow: /x\r"), Options{}).Agent("x")
+	require.False(t, r.Allowed("/x"))
 
 	var nested strings.Builder
 	nested.WriteString("user-agent: *\n")
