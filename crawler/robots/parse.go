@@ -108,11 +108,13 @@ func fromUTF16(b []byte, order binary.ByteOrder) string {
 type parser struct {
 	file    *File
 	inRules bool // the last line that counted was a rule: a user-agent line begins a group
+	html    bool // lines may end in tags
 }
 
 // parse reads all lines, which end with CR, LF or both. If the text was cut, its last line
 // is incomplete and not read.
 func (p *parser) parse(s string, cut bool) {
+	p.html = p.file.mode == RFC9309 && strings.HasPrefix(trim(s[:min(len(s), 64)]), "<")
 	lf := -1 // the next LF, looked for once, as there may be half a million CRs before it
 	for n, at := 1, 0; at < len(s); n++ {
 		if lf < at {
@@ -140,6 +142,11 @@ func (p *parser) parse(s string, cut bool) {
 func (p *parser) line(s string, n int) {
 	if p.file.mode == Google && len(s) > googleLine {
 		s = s[:googleLine]
+	}
+	if p.html { // rules in a page, each with <br> behind it
+		if i := strings.IndexByte(s, '<'); i >= 0 {
+			s = s[:i]
+		}
 	}
 	key, value, ok := split(s)
 	if !ok {
@@ -194,16 +201,16 @@ func (p *parser) agent(value string) {
 		p.inRules = false
 	}
 	g := &f.groups[len(f.groups)-1]
-	var token string
 	switch {
 	case value == "*" || (len(value) > 1 && value[0] == '*' && trim(value[1:2]) == ""):
-		token = "*"
+		g.agents = append(g.agents, agent{token: "*"})
 	case f.mode == Google:
-		token = identifier(value)
-	default:
-		token = productToken(value)
+		g.agents = append(g.agents, agent{token: identifier(value)})
+	default: // several on a line are against the RFC, but all are meant
+		for name := range strings.SplitSeq(value, ",") {
+			g.agents = append(g.agents, agent{token: productToken(trim(name))})
+		}
 	}
-	g.agents = append(g.agents, agent{token: token})
 }
 
 func (p *parser) rule(r Rule) {

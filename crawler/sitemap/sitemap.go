@@ -254,6 +254,9 @@ func (p *parser) end(name string) error {
 	text, ok := p.s.value()
 	switch name {
 	case p.item:
+		if p.e.Loc == "" && ok && isWeb(text) && len(text) <= p.o.MaxLoc {
+			p.e.Loc = text // the address without an element of its own
+		}
 		return p.emit()
 	case "loc", "link":
 		if ok && text != "" && len(text) <= p.o.MaxLoc {
