@@ -1,4 +1,4 @@
-// Package robots reads robots.txt and answers, in some tens of nanoseconds and without
+// Package robots reads robots.txt and answers, in a fraction of a microsecond and without
 // allocating, whether a crawler may fetch a path.
 //
 //	file, policy := robots.FromStatus(resp.StatusCode, redirects, resp.Body, robots.Options{})

@@ -202,8 +202,24 @@ type builder struct {
 	mode     Mode
 	delay    time.Duration
 	hasDelay bool
+	rules    []Rule
 	literal  []literal
 	wild     []wild
+}
+
+// pack moves the patterns to memory of their own, so that rules do not keep a file of
+// which they are a part.
+func (b *builder) pack() {
+	size := 0
+	for _, r := range b.rules {
+		size += len(r.Pattern)
+	}
+	text := make([]byte, 0, size)
+	for i := range b.rules {
+		start := len(text)
+		text = append(text, b.rules[i].Pattern...)
+		b.rules[i].Pattern = view(text[start:])
+	}
 }
 
 func (b *builder) add(r Rule) {
@@ -236,6 +252,10 @@ func (b *builder) compile(p string, r Rule) {
 }
 
 func (b *builder) build() *Rules {
+	b.pack()
+	for _, r := range b.rules {
+		b.add(r)
+	}
 	allowFirst := func(x, y Rule) int {
 		switch {
 		case x.Allow == y.Allow:

@@ -153,8 +153,8 @@ func (f *File) Sitemaps() iter.Seq[string] { return slices.Values(f.sitemaps) }
 
 // Agent returns the rules for a crawler with the given product token, such as
 // "examplebot": those of all groups that name it, in any case of letters; if none does,
-// those for "*"; else none. A version behind a slash is ignored. The result is
-// independent of f and should be kept, as making it costs a sort.
+// those for "*"; else none. A version behind a slash is ignored. The result should be kept,
+// as making it costs a sort; it does not hold on to f.
 func (f *File) Agent(product string) *Rules {
 	if f.closed {
 		return &Rules{mode: f.mode, closed: true}
@@ -185,9 +185,7 @@ func (b *builder) collect(groups []group, token string) (found bool) {
 		}
 		if named {
 			found = true
-			for _, r := range g.rules {
-				b.add(r)
-			}
+			b.rules = append(b.rules, g.rules...)
 		}
 	}
 	return found
