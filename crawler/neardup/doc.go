@@ -28,8 +28,10 @@
 //
 // # Cost
 //
-// Hashing is linear, without allocation; a Hasher has 9 KiB. An index takes 32 bytes a page, its id included, and an eighth of that in slack. Near looks at one page
-// in 16,384 (4 of 65,536 buckets), so at 600 of ten million.
+// Hashing is linear, without allocation; a Hasher has 9 KiB. An index takes 32 bytes a page,
+// its id included, an eighth of that in slack, and 6 MiB for its tables, which it makes when
+// it has more than two thousand pages. Near looks at one page in 16,384 (4 buckets of
+// 65,536), so at 600 of ten million.
 //
 // # Concurrency
 //
