@@ -57,6 +57,14 @@ func (h hotWithin) Completions(prefix string) iter.Seq[trie.Completion] {
 	}
 }
 
+// ScoreOf implements trie.Source.
+func (h hotWithin) ScoreOf(term string) (float64, bool) {
+	if !h.has(term) {
+		return 0, false
+	}
+	return h.Trending.ScoreOf(term)
+}
+
 // Answer answers a query.
 func (n *Node) Answer(q Query) (Answer, error) {
 	if q.K < 0 || q.K > MaxK || len(q.Scores) > MaxScores || len(q.Ranges) == 0 || !utf8.ValidString(q.Prefix) {
