@@ -31,8 +31,8 @@ func bucket(d time.Duration) int {
 
 // upper is where a bucket ends.
 func upper(b int) time.Duration {
-	top, part := b/4, uint64(b%4)
-	return time.Duration((4 + part + 1) << top >> 2)
+	top, part := max(b/4, 2), uint64(b%4)
+	return time.Duration((4 + part + 1) << (top - 2)) // bucket gives no top below 2
 }
 
 func (h *histogram) add(d time.Duration) {
