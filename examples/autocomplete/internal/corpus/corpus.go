@@ -37,7 +37,7 @@ const maxWords = 3
 
 // GoSources counts the names ("ReadFile", "os.ReadFile") and the phrases of comments, of
 // one to three words, in the Go files below root. Commands, tests and test data are left
-// out, and so is what occurs less than three times.
+// out, and so is what occurs less than five times.
 func GoSources(ctx context.Context, root string) (Counts, error) {
 	c := Counts{}
 	files := 0
@@ -68,7 +68,7 @@ func GoSources(ctx context.Context, root string) (Counts, error) {
 	if files == 0 {
 		return nil, fmt.Errorf("%w: no Go files below %s", ErrTerms, root)
 	}
-	const least = 3
+	const least = 5
 	maps.DeleteFunc(c, func(_ string, n uint64) bool { return n < least })
 	return c, nil
 }
