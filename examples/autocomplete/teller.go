@@ -18,6 +18,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/build"
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/corpus"
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/local"
@@ -40,8 +43,14 @@ type teller struct {
 	clients   atomic.Int64
 
 	corpus  corpus.Counts
-	terms   []string // of the corpus, sorted by their bytes without case
-	sampled []string // prefixes
+	terms   []counted // of the corpus, sorted as they are found
+	sampled []string  // prefixes
+}
+
+// counted is a term as it is found, whatever its case and form, and its count.
+type counted struct {
+	key   string
+	count float64
 }
 
 // Say, Chapter and Check are the story's, and show on the page too.
@@ -195,11 +204,11 @@ func (t *teller) prepare() {
 			}
 		}
 	}) {
-		t.terms = append(t.terms, term)
+		t.terms = append(t.terms, counted{folded(term), float64(t.corpus[term])})
 		sum += t.corpus[term]
 		all = append(all, weighted{term, sum})
 	}
-	slices.SortFunc(t.terms, func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })
+	slices.SortFunc(t.terms, func(a, b counted) int { return strings.Compare(a.key, b.key) })
 	for range 2000 {
 		at := rng.Uint64N(max(sum, 1))
 		i, _ := slices.BinarySearchFunc(all, at, func(w weighted, at uint64) int {
@@ -213,28 +222,23 @@ func (t *teller) prepare() {
 	}
 }
 
-// best sorts all terms that begin with prefix: the plainest way to know. Terms that
-// differ in case only are one.
+// best sorts all terms that begin with prefix: the plainest way to know.
 func (t *teller) best(prefix string, k int) (scores []float64) {
-	prefix = strings.ToLower(prefix)
-	i, _ := slices.BinarySearchFunc(t.terms, prefix, func(term, prefix string) int { return cmp.Compare(strings.ToLower(term), prefix) })
-	last := ""
-	for ; i < len(t.terms) && strings.HasPrefix(strings.ToLower(t.terms[i]), prefix); i++ {
-		n := float64(t.corpus[t.terms[i]])
-		if low := strings.ToLower(t.terms[i]); low == last {
-			scores[len(scores)-1] += n
+	prefix = folded(prefix)
+	i, _ := slices.BinarySearchFunc(t.terms, prefix, func(c counted, prefix string) int { return strings.Compare(c.key, prefix) })
+	for last := ""; i < len(t.terms) && strings.HasPrefix(t.terms[i].key, prefix); i++ {
+		if c := t.terms[i]; c.key == last {
+			scores[len(scores)-1] += c.count // differs in case only, and is the same term
 		} else {
-			scores, last = append(scores, n), low
+			scores, last = append(scores, c.count), c.key
 		}
 	}
 	slices.SortFunc(scores, func(a, b float64) int { return cmp.Compare(b, a) })
 	return scores[:min(k, len(scores))]
 }
 
-// simple tells whether lower case is all that folding does to a prefix.
-func simple(prefix string) bool {
-	return strings.IndexFunc(prefix, func(r rune) bool { return r > 0x7e || r < ' ' }) < 0
-}
+// folded is what terms that differ in case, width or composition only have in common.
+func folded(s string) string { return norm.NFKC.String(cases.Fold().String(norm.NFKC.String(s))) }
 
 func (t *teller) typing(ctx context.Context) error {
 	t.Chapter("Type")
@@ -259,9 +263,6 @@ func (t *teller) typing(ctx context.Context) error {
 	}
 	wrong, asked := 0, 0
 	for _, p := range t.sampled[:min(500, len(t.sampled))] {
-		if !simple(p) {
-			continue
-		}
 		res, err := t.suggest(ctx, p, 10, "&fuzzy=0")
 		if err != nil {
 			return err
