@@ -41,6 +41,11 @@ export function measured(n) {
   return n >= 100 ? whole.format(n) : three.format(n);
 }
 
+/** wait writes a time that is given in milliseconds: 12.5 ms, 310 µs. */
+export function wait(ms) {
+  return ms >= 1 || ms === 0 ? `${measured(ms)} ms` : `${measured(ms * 1000)} µs`;
+}
+
 /** bytes writes a size with three digits: 812 B, 1.24 MiB. */
 export function bytes(n) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -57,13 +62,13 @@ export function clock(at) {
 /** act posts an action; its result is what went wrong, empty if nothing did. */
 export async function act(name, parameters = {}) {
   try {
-    const answer = await fetch(`action/${name}`, {
+    const reply = await fetch(`action/${name}`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(parameters),
     });
-    if (answer.ok) return "";
-    return (await answer.text()).trim() || `refused with status ${answer.status}`;
+    if (reply.ok) return "";
+    return (await reply.text()).trim() || `refused with status ${reply.status}`;
   } catch {
     return "no answer: is the service still running?";
   }

@@ -123,7 +123,7 @@ export class Search {
     this.list.hidden = !open;
     this.field.setAttribute("aria-expanded", String(open));
     this.select(-1);
-    const near = this.shown.length > 0 && this.shown[0].edits > 0 ? " that are close to it" : "";
+    const near = this.shown[0]?.edits > 0 ? " close to it" : "";
     const poor = answer.degraded ? "; nodes are away, there may be better ones" : "";
     const after = took > 0 ? `, after ${took.toFixed(1)} ms` : ", remembered";
     write(this.said, `${this.shown.length === 1 ? "1 suggestion" : `${this.shown.length} suggestions`}${near}${after}${poor}`);

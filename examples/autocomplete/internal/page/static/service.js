@@ -1,15 +1,15 @@
 // What the service is doing: generation, nodes, ranges, trends and events.
 
-import { act, bytes, clock, count, html, mark, measured, once, reveal, write } from "./dom.js";
+import { act, bytes, clock, count, html, mark, measured, once, reveal, wait, write } from "./dom.js";
 
 const byId = (id) => document.getElementById(id);
 
 /** figures draws the head and the generation's panel. */
 export function figures(status) {
-  write(byId("latency"), `${measured(status.p50)} · ${measured(status.p95)} · ${measured(status.p99)} ms`);
+  write(byId("latency"), [status.p50, status.p95, status.p99].map(wait).join(" · "));
   write(byId("rate"), measured(status.rate));
   write(byId("hits"), share(status.hits, status.hits + status.misses));
-  write(byId("lag"), `${measured(status.lag)} ms`);
+  write(byId("lag"), wait(status.lag));
   write(byId("picked"), share(status.picked, status.searches));
   write(byId("generation"), status.generation === 0 ? "none yet" : count(status.generation));
   write(byId("generation-about"), status.generation === 0 ? "" : `made at ${clock(status.built)}${status.ready ? "" : "; some of it has no node"}`);
@@ -69,7 +69,7 @@ export class Nodes {
     field("bytes", bytes(node.bytes));
     field("hot", count(node.hot));
     field("queries", count(node.queries));
-    field("applied", `${count(node.applied)}${node.up ? `, ${measured(node.lag)} ms late` : ""}`);
+    field("applied", `${count(node.applied)}${node.up ? `, ${wait(node.lag)} late` : ""}`);
     field("ranges", (node.ranges ?? []).map((range) => range + 1).join(" "));
     field("addr", node.addr);
     const button = card.querySelector("[data-do=power]");
