@@ -74,7 +74,9 @@ func (r *Router) Suggest(ctx context.Context, q Request) (res Response, err erro
 	r.Counters.Requests.Add(1)
 	defer func() {
 		if err != nil {
-			r.Counters.Errors.Add(1)
+			if ctx.Err() == nil { // who goes away before the answer has not been failed
+				r.Counters.Errors.Add(1)
+			}
 			return
 		}
 		if res.Degraded {
