@@ -43,19 +43,19 @@ func newFleet(t *testing.T, nodes int) *fleet {
 	out, err := exec.CommandContext(t.Context(), goTool, "build", "-o", f.binary, ".").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	var addrs []string
-	for range nodes + 1 {
+	for range nodes + 2 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		defer l.Close() // not before all are found, or one is found twice
 		addrs = append(addrs, l.Addr().String())
 	}
-	f.config = config{Listen: addrs[0], Secret: "of the fleet", Rate: -1, Ranges: 4, Blocked: []string{"not this"}}
-	for i, addr := range addrs[1:] {
+	f.config = config{Listen: addrs[0], Admin: addrs[1], Secret: "of the fleet", Rate: -1, Ranges: 4, Blocked: []string{"not this"}}
+	for i, addr := range addrs[2:] {
 		f.config.Nodes = append(f.config.Nodes, router.Member{ID: fmt.Sprintf("n%d", i+1), Addr: addr})
 	}
 	// Durations are left out: they are written as texts.
 	b, err := json.Marshal(map[string]any{
-		"listen": f.config.Listen, "nodes": f.config.Nodes, "secret": f.config.Secret, "rate": -1, "ranges": 4, "blocked": f.config.Blocked, "halfLife": "720h",
+		"listen": f.config.Listen, "admin": f.config.Admin, "nodes": f.config.Nodes, "secret": f.config.Secret, "rate": -1, "ranges": 4, "blocked": f.config.Blocked, "halfLife": "720h",
 	})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(f.dir, "config.json"), b, 0o644))
@@ -97,7 +97,11 @@ func (f *fleet) kill(id string) {
 }
 
 func (f *fleet) get(path string, out any) bool {
-	res, err := http.Get("http://" + f.config.Listen + path)
+	addr := f.config.Listen
+	if path == "/status" {
+		addr = f.config.Admin
+	}
+	res, err := http.Get("http://" + addr + path)
 	if err != nil {
 		return false
 	}
@@ -163,7 +167,7 @@ func TestProcesses(t *testing.T) {
 		return f.get("/status", &s) && s.Nodes[0].Up && s.Nodes[0].Applied == 60 && s.Nodes[1].Applied == 60
 	})
 	require.Equal(t, uint64(60), s.Logged)
-	res, err = http.Post("http://"+f.config.Listen+"/action/rebuild", "application/json", strings.NewReader("{}"))
+	res, err = http.Post("http://"+f.config.Admin+"/action/rebuild", "application/json", strings.NewReader("{}"))
 	require.NoError(t, err)
 	res.Body.Close()
 	require.Equal(t, http.StatusNoContent, res.StatusCode)

@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -37,7 +38,8 @@ var errConfig = errors.New("bad configuration")
 // config is what the router and all nodes are told alike, from a file. What is left out
 // is as router.Options and node.Options say.
 type config struct {
-	Listen       string          `json:"listen"`       // host:port of the router: the API and the page
+	Listen       string          `json:"listen"`       // host:port of the router: the API, for everybody
+	Admin        string          `json:"admin"`        // host:port of the router: API, page, figures and buttons, for those who run the service; empty: none
 	Nodes        []router.Member `json:"nodes"`        // host:port that only the router should reach
 	Secret       string          `json:"secret"`       // that the router shows to nodes; empty: none
 	Ranges       int             `json:"ranges"`       // a power of two, fixed for the life of the service
@@ -94,6 +96,15 @@ func (c *config) check() error {
 	used := map[string]string{c.Listen: routerID, routerID: routerID}
 	if err := checkAddr(c.Listen); err != nil {
 		return fmt.Errorf("listen: %w", err)
+	}
+	if c.Admin != "" {
+		if err := checkAddr(c.Admin); err != nil {
+			return fmt.Errorf("admin: %w", err)
+		}
+		if used[c.Admin] != "" {
+			return fmt.Errorf("listen and admin share %s", c.Admin)
+		}
+		used[c.Admin] = routerID
 	}
 	for i, n := range c.Nodes {
 		if n.ID == "" {
@@ -196,6 +207,14 @@ func serveRouter(ctx context.Context, c *config, blocked *trie.Blocklist, dir, t
 	if err != nil {
 		return err
 	}
+	defer l.Close() // of no effect once it is served
+	var admin net.Listener
+	if c.Admin != "" {
+		if admin, err = net.Listen("tcp", c.Admin); err != nil {
+			return err
+		}
+		defer admin.Close()
+	}
 	var r *router.Router
 	v := view.New(func() *router.Router { return r }, processes{})
 	r, err = router.Open(router.Options{
@@ -203,22 +222,33 @@ func serveRouter(ctx context.Context, c *config, blocked *trie.Blocklist, dir, t
 		RebuildEvery: time.Duration(c.RebuildEvery), HalfLife: time.Duration(c.HalfLife), Blocked: blocked, Event: v.AddRouter, Logger: log,
 	})
 	if err != nil {
-		return errors.Join(err, l.Close())
+		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
 	d, err := v.Dash()
 	if err != nil {
-		return errors.Join(err, l.Close())
+		return err
 	}
-	seeded := make(chan struct{})
-	go func() {
-		defer close(seeded)
-		seed(ctx, r, terms, log)
-	}()
-	log.Info("autocomplete: serving", "addr", c.Listen, "dir", dir)
-	err = serveHTTP(ctx, l, httpapi.New(httpapi.Options{Router: r, Page: d, Client: clientBy(c.ClientHeader), Logger: log}), log, d.Close)
-	<-seeded
-	return err
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	wg.Go(func() { seed(ctx, r, terms, log) })
+	o := httpapi.Options{Router: r, Client: clientBy(c.ClientHeader), Logger: log}
+	public := httpapi.New(o)
+	var adminErr error
+	if admin != nil {
+		o.Admin = d
+		private := httpapi.New(o)
+		wg.Go(func() {
+			defer cancel() // one does not serve without the other
+			adminErr = serveHTTP(ctx, admin, private, log, d.Close)
+		})
+	}
+	log.Info("autocomplete: serving", "addr", c.Listen, "admin", c.Admin, "dir", dir)
+	err = serveHTTP(ctx, l, public, log)
+	cancel()
+	wg.Wait()
+	return errors.Join(err, adminErr, d.Close())
 }
 
 // seed makes the first generation, as soon as there are nodes to take it. Until then the

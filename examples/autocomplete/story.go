@@ -69,6 +69,9 @@ func story(args []string, stdout, stderr io.Writer) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
+	if left, err := os.ReadDir(o.dir); o.dir != "" && err == nil && len(left) > 0 {
+		return fmt.Errorf("%w: %s is not empty: the story begins with nothing", errUsage, o.dir)
+	}
 	if o.dir == "" {
 		if o.dir, err = os.MkdirTemp("", "ashlar-autocomplete-"); err != nil {
 			return err
@@ -152,7 +155,7 @@ func (t *teller) open() (err error) {
 	if err != nil {
 		return errors.Join(err, t.cluster.Close())
 	}
-	api := httpapi.New(httpapi.Options{Router: t.cluster.Router, Page: d, Client: clientBy(clientHeader)})
+	api := httpapi.New(httpapi.Options{Router: t.cluster.Router, Admin: d, Client: clientBy(clientHeader)})
 	addr := "127.0.0.1:0"
 	if !t.o.check && free(port) {
 		addr = fmt.Sprintf("127.0.0.1:%d", port)

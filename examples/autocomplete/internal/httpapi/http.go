@@ -5,9 +5,13 @@
 //	GET    /api/v1/trending           ?prefix= &limit=
 //	POST   /api/v1/searches           {"query", "user", "picked"}: 204 when it is on disk
 //	DELETE /api/v1/history            ?user=
+//	GET    /healthz                   200 if every range has a node, 503 if not
+//
+// and, where it is for those who run the service,
+//
 //	GET    /status                    all figures, as JSON
 //	GET    /metrics                   the same for Prometheus
-//	GET    /healthz                   200 if every range has a node, 503 if not
+//	       /                          the page, whose buttons rebuild and kill
 //
 // limit is 10 unless given, and 100 at most. fuzzy is how many typing errors are allowed,
 // 0, 1 or 2; unless given, one is where nothing is found without. Errors are
@@ -42,7 +46,7 @@ const (
 // Options configures a Handler.
 type Options struct {
 	Router *router.Router               // required
-	Page   http.Handler                 // all other paths; nil: none
+	Admin  http.Handler                 // the page: all other paths; nil: this is not for those who run the service
 	Client func(r *http.Request) string // who asks, for the rate limit; nil: the address
 	Logger *slog.Logger                 // nil: silent
 }
@@ -67,14 +71,15 @@ func New(o Options) *Handler {
 	h.mux.HandleFunc("GET /api/v1/trending", h.trending)
 	h.mux.HandleFunc("POST /api/v1/searches", h.search)
 	h.mux.HandleFunc("DELETE /api/v1/history", h.forget)
-	h.mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { write(w, http.StatusOK, o.Router.Status()) })
-	h.mux.HandleFunc("GET /metrics", h.metrics)
 	h.mux.HandleFunc("GET /healthz", h.health)
 	h.mux.HandleFunc("GET /api/", func(w http.ResponseWriter, _ *http.Request) {
 		write(w, http.StatusNotFound, problem{"there is no such path; try /api/v1/suggestions?prefix=re"})
 	})
-	if o.Page != nil {
-		h.mux.Handle("/", o.Page)
+	if o.Admin != nil {
+		h.mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { write(w, http.StatusOK, o.Router.Status()) })
+		h.mux.HandleFunc("GET /metrics", h.metrics)
+		h.mux.Handle("GET /", o.Admin)
+		h.mux.Handle("POST /action/", o.Admin)
 	}
 	return h
 }

@@ -22,7 +22,7 @@ func serve(t *testing.T, o router.Options) (*local.Cluster, string) {
 	c, err := local.New(local.Options{Dir: t.TempDir(), Nodes: 2, Router: o})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
-	srv := httptest.NewUnstartedServer(New(Options{Router: c.Router}))
+	srv := httptest.NewUnstartedServer(New(Options{Router: c.Router, Admin: http.NotFoundHandler()}))
 	srv.Config.MaxHeaderBytes = MaxHeaders
 	srv.Start()
 	t.Cleanup(srv.Close)
@@ -175,6 +175,20 @@ func TestBadInput(t *testing.T) {
 	// NUL bytes and markup are text as any other.
 	code, said, _ := do(t, "POST", url+"/api/v1/searches", `{"query": "\u0000<script>"}`)
 	require.Equal(t, 204, code, said)
+}
+
+// TestPublic: who is not there to run the service sees no more than suggestions.
+func TestPublic(t *testing.T) {
+	c, _ := serve(t, router.Options{})
+	seed(t, c, map[string]uint64{"ReadFile": 9})
+	h := New(Options{Router: c.Router})
+	for path, code := range map[string]int{
+		"/": 404, "/status": 404, "/metrics": 404, "/state": 404, "/action/rebuild": 404, "/healthz": 200, "/api/v1/suggestions?prefix=r": 200,
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		require.Equal(t, code, w.Code, path)
+	}
 }
 
 // TestFlood: a client that asks too often is told when to come back; others are served.

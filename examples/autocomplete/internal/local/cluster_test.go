@@ -414,3 +414,28 @@ func TestCache(t *testing.T) {
 	s := cluster.Router.Status()
 	require.Equal(t, s.Requests, s.Hits+s.Misses)
 }
+
+// TestLimits: counts as great as they get, terms of one rune, of NUL bytes, of markup and
+// of all lengths that are allowed, are terms as all others, through two rebuilds.
+func TestLimits(t *testing.T) {
+	c := newClock()
+	corpus := map[string]uint64{
+		"max": math.MaxUint64, "maximum": math.MaxUint64 - 1, "m": 1, "\x00": 5, "a\x00b": 6, "<script>": 7, "\U0001F600": 8,
+		strings.Repeat("l", 200): 9, strings.Repeat("l", 201): 10, "": 11, "\xff": 12, "zero": 0,
+	}
+	cluster := start(t, c, Options{}, corpus)
+	for range 2 {
+		for prefix, want := range map[string]string{
+			"m": "max", "maxi": "maximum", "\x00": "\x00", "a\x00": "a\x00b", "<s": "<script>", "\U0001F600": "\U0001F600", "ll": strings.Repeat("l", 200),
+		} {
+			got := ask(t, cluster, router.Request{Prefix: prefix}).Suggestions
+			require.NotEmpty(t, got, "%q", prefix)
+			require.Equal(t, want, got[0].Query)
+		}
+		require.Len(t, ask(t, cluster, router.Request{Limit: 100}).Suggestions, 8)
+		require.InEpsilon(t, float64(math.MaxUint64), ask(t, cluster, router.Request{Prefix: "max"}).Suggestions[0].Frequency, 0.01)
+		c.add(time.Minute)
+		_, err := cluster.Router.Rebuild(t.Context())
+		require.NoError(t, err)
+	}
+}

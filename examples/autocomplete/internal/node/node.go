@@ -53,6 +53,7 @@ type Node struct {
 	mu      sync.Mutex // held by what changes the node
 	applied uint64     // guarded by mu
 	fed     int        // guarded by mu: since the last pruning
+	pruned  time.Time  // guarded by mu
 	closed  bool       // guarded by mu
 }
 
@@ -85,7 +86,7 @@ func Open(o Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{o: o, hot: hot, boot: rand.Uint64()>>11 | 1, born: o.Now()} // 53 bits: JSON's numbers
+	n := &Node{o: o, hot: hot, boot: rand.Uint64()>>11 | 1, born: o.Now(), pruned: o.Now()} // 53 bits: JSON's numbers
 	held, err := n.load()
 	if err != nil {
 		return nil, errors.Join(err, hot.Close())
@@ -228,14 +229,15 @@ func (n *Node) Feed(f Feed) (applied uint64, err error) {
 		n.fed++
 	}
 	n.applied = max(n.applied, f.UpTo)
-	if n.fed >= n.o.MaxHot/4 {
-		n.fed = 0
+	if now := n.o.Now(); n.fed >= n.o.MaxHot/4 || now.Sub(n.pruned) > n.o.HalfLife {
+		n.fed, n.pruned = 0, now
 		err = n.prune()
 	}
 	return n.applied, err
 }
 
-// faded is the weight from which on a search is no longer of now: six half-lives, an hour.
+// faded is the weight below which a term is no longer of now: that of a single search after
+// six half-lives, which is an hour.
 const faded = 1.0 / 64
 
 // prune forgets what has faded, and more if what is hot is too much. The caller holds mu.

@@ -150,6 +150,36 @@ func TestBlockedIsNeverHot(t *testing.T) {
 	require.Empty(t, a.Found)
 }
 
+// TestHotFades: what was searched more than an hour ago is not suggested as if it were of now,
+// as typed or with an error, and is forgotten when something else is searched.
+func TestHotFades(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	n := open(t, Options{Now: func() time.Time { return now }})
+	require.NoError(t, n.Stage(1, 0, bytes.NewReader(file(t, map[string]uint64{"yesterday": 3}))))
+	_, err := n.Feed(Feed{Records: []querylog.Record{{Seq: 1, At: now, Term: "yesteryear"}}})
+	require.NoError(t, err)
+	q := Query{Generation: 1, Ranges: []int{0}, Prefix: "yester", K: 9, Edits: 1, Scores: []string{"yesteryear"}}
+	terms := func(prefix string) (out []string) {
+		q.Prefix = prefix
+		a, err := n.Answer(q)
+		require.NoError(t, err)
+		for _, f := range a.Found {
+			out = append(out, f.Term)
+		}
+		return out
+	}
+	require.Equal(t, []string{"yesteryear", "yesterday"}, terms("yester"))
+	require.Equal(t, []string{"yesteryear"}, terms("yetsery"))
+	now = now.Add(61 * time.Minute)
+	require.Equal(t, []string{"yesterday"}, terms("yester"))
+	require.Equal(t, []string{"yesterday"}, terms("yetserd"))
+	require.Empty(t, terms("yetsery"))
+	_, err = n.Feed(Feed{Records: []querylog.Record{{Seq: 2, At: now, Term: "today"}}})
+	require.NoError(t, err)
+	_, ok := n.hot.ScoreOf("yesteryear")
+	require.False(t, ok)
+}
+
 // TestHotIsBounded: a flood of terms that nobody searched before does not take the memory.
 func TestHotIsBounded(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

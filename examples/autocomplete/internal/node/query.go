@@ -40,7 +40,8 @@ func (b base) ScoreOf(term string) (float64, bool) {
 	return 0, false
 }
 
-// hotWithin is what is hot of some ranges.
+// hotWithin is what is hot of some ranges, and has not faded: a search of an hour ago is
+// one of the past, which the next generation counts.
 type hotWithin struct {
 	*trie.Trending
 	has func(term string) bool
@@ -50,6 +51,9 @@ type hotWithin struct {
 func (h hotWithin) Completions(prefix string) iter.Seq[trie.Completion] {
 	return func(yield func(trie.Completion) bool) {
 		for c := range h.Trending.Completions(prefix) {
+			if c.Score < faded {
+				return // and so have all that follow
+			}
 			if h.has(c.Term) && !yield(c) {
 				return
 			}
@@ -62,7 +66,11 @@ func (h hotWithin) ScoreOf(term string) (float64, bool) {
 	if !h.has(term) {
 		return 0, false
 	}
-	return h.Trending.ScoreOf(term)
+	score, ok := h.Trending.ScoreOf(term)
+	if score < faded {
+		return 0, false
+	}
+	return score, ok
 }
 
 // Answer answers a query.
@@ -134,7 +142,9 @@ func (n *Node) fuzzy(q Query, of base, hot hotWithin, k int) (out []Found) {
 		seen[key] = true
 		score, _ := of.ScoreOf(c.Term)
 		now, _ := hot.ScoreOf(c.Term)
-		out = append(out, Found{Term: c.Term, Score: score + n.o.Boost*now, Edits: c.Edits})
+		if score += n.o.Boost * now; score > 0 {
+			out = append(out, Found{Term: c.Term, Score: score, Edits: c.Edits})
+		}
 	}
 	slices.SortStableFunc(out, func(a, b Found) int {
 		return cmp.Or(cmp.Compare(a.Edits, b.Edits), cmp.Compare(b.Score, a.Score), cmp.Compare(a.Term, b.Term))
