@@ -439,3 +439,19 @@ func TestLimits(t *testing.T) {
 		require.NoError(t, err)
 	}
 }
+
+// TestNightly: generations follow each other by themselves, and one that fails is tried again.
+func TestNightly(t *testing.T) {
+	var builds atomic.Int64
+	o := Options{Router: router.Options{RebuildEvery: 50 * time.Millisecond, Built: func(dir string) {
+		if builds.Add(1) == 2 {
+			require.NoError(t, os.Remove(filepath.Join(dir, build.Whole)))
+		}
+	}}}
+	cluster := start(t, nil, o, words(9, 200))
+	require.NoError(t, Await(t.Context(), func() bool { return cluster.Router.Status().Generation >= 4 }))
+	s := cluster.Router.Status()
+	require.Equal(t, uint64(1), s.Refused)
+	require.GreaterOrEqual(t, s.Rebuilds, uint64(3))
+	require.False(t, ask(t, cluster, router.Request{Prefix: "a"}).Degraded)
+}

@@ -94,6 +94,7 @@ type Router struct {
 	nodes    []*remote
 	table    *ring.Table
 	cache    *cache
+	flights  flights
 	limit    *limiter
 	Counters Counters
 	latency  *latency

@@ -110,19 +110,21 @@ func (r *Router) global(ctx context.Context, p *plan, q Request) (Response, erro
 		return Response{Suggestions: old.found, Generation: p.Generation, Cached: true}, nil
 	}
 	r.Counters.Misses.Add(1)
-	a, missing, err := r.ask(ctx, p, q, nil)
-	if err != nil {
-		return Response{}, err
-	}
-	if len(missing) > 0 {
-		if old != nil {
-			return Response{Suggestions: old.found, Generation: old.generation, Degraded: true}, nil
+	return r.flights.do(ctx, flightKey{k, p.Generation}, func(ctx context.Context) (Response, error) {
+		a, missing, err := r.ask(ctx, p, q, nil) // it ends: each question has a time limit, and each node is asked once
+		if err != nil {
+			return Response{}, err
 		}
-		return Response{Suggestions: suggestions(r.popular(p, q, a.found, missing)), Generation: p.Generation, Degraded: true}, nil
-	}
-	found := suggestions(a.found)
-	r.cache.put(k, &entry{p.Generation, found, r.o.Now().Add(r.o.CacheFor)})
-	return Response{Suggestions: found, Generation: p.Generation}, nil
+		if len(missing) > 0 {
+			if old != nil {
+				return Response{Suggestions: old.found, Generation: old.generation, Degraded: true}, nil
+			}
+			return Response{Suggestions: suggestions(r.popular(p, q, a.found, missing)), Generation: p.Generation, Degraded: true}, nil
+		}
+		found := suggestions(a.found)
+		r.cache.put(k, &entry{p.Generation, found, r.o.Now().Add(r.o.CacheFor)})
+		return Response{Suggestions: found, Generation: p.Generation}, nil
+	})
 }
 
 // personal mixes what all searched with what the user did, each measured by its best for
