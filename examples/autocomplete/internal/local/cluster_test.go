@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -288,6 +289,49 @@ func TestSwapUnderLoad(t *testing.T) {
 		_, ok := seen.Load(gen + 1)
 		require.True(t, ok || gen == 0, gen+1)
 	}
+}
+
+// TestSwapInMidAnswer: a generation takes over while a question is on its way, and then the
+// node that it was put to fails: who is asked in its place is asked for the old one.
+func TestSwapInMidAnswer(t *testing.T) {
+	corpus := map[string]uint64{}
+	for i := range 200 {
+		corpus[fmt.Sprintf("%c%d", 'a'+i%26, i)] = 1 << 20
+	}
+	var armed atomic.Bool
+	asked, swapped := make(chan struct{}), make(chan struct{})
+	around := func(id string, h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if id == "n2" && r.URL.Path == "/query" && armed.CompareAndSwap(true, false) {
+				close(asked)
+				<-swapped
+				http.Error(w, "out of order", http.StatusInternalServerError)
+				return
+			}
+			h.ServeHTTP(w, r)
+		})
+	}
+	c := newClock()
+	cluster := start(t, c, Options{Router: router.Options{HalfLife: time.Hour}, Around: around}, corpus)
+	armed.Store(true)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		r := ask(t, cluster, router.Request{Limit: 100})
+		require.Equal(t, uint64(1), r.Generation)
+		require.False(t, r.Degraded)
+		require.Len(t, r.Suggestions, 100)
+		for _, s := range r.Suggestions {
+			require.Equal(t, float64(1<<20), s.Frequency)
+		}
+	})
+	<-asked
+	c.add(time.Hour)
+	_, err := cluster.Router.Rebuild(t.Context())
+	require.NoError(t, err)
+	close(swapped)
+	wg.Wait()
+	settled(t, cluster)
+	require.Equal(t, float64(1<<19), ask(t, cluster, router.Request{}).Suggestions[0].Frequency)
 }
 
 // TestNodeDies: with one node of three dead answers are the same; with two, what only

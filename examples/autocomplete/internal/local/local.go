@@ -27,6 +27,8 @@ type Options struct {
 	Nodes  int            // (3)
 	Node   node.Options   // ID and Dir are filled in
 	Router router.Options // Dir and Nodes are filled in
+
+	Around func(id string, h http.Handler) http.Handler // what stands before a node, to go wrong on cue; nil: nothing
 }
 
 // Cluster is safe for concurrent use.
@@ -105,9 +107,11 @@ func (c *Cluster) Start(id string) error {
 		return errors.Join(err, n.Close())
 	}
 	c.addrs[id] = l.Addr().String()
-	r := &running{node: n, done: make(chan struct{}), http: &http.Server{
-		Handler: node.Handler(n, c.o.Router.Secret), ReadHeaderTimeout: 10 * time.Second,
-	}}
+	h := node.Handler(n, c.o.Router.Secret)
+	if c.o.Around != nil {
+		h = c.o.Around(id, h)
+	}
+	r := &running{node: n, done: make(chan struct{}), http: &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}}
 	go func() {
 		defer close(r.done)
 		_ = r.http.Serve(l) // it ends when it is closed

@@ -118,6 +118,23 @@ func TestAnswerAgainstBruteForce(t *testing.T) {
 	}
 }
 
+// TestHotOfOtherRanges: all nodes know all that is hot, and answer for what they are asked for.
+func TestHotOfOtherRanges(t *testing.T) {
+	n := open(t, Options{})
+	require.NoError(t, n.Stage(1, 0, bytes.NewReader(file(t, map[string]uint64{"abc": 1}))))
+	_, err := n.Feed(Feed{Records: []querylog.Record{{Seq: 1, At: time.Now(), Term: "abd"}, {Seq: 2, At: time.Now(), Term: "xyz"}}})
+	require.NoError(t, err)
+	q := Query{Generation: 1, Ranges: []int{0}, Bounds: []string{"b"}, K: 9}
+	for prefix, want := range map[string]int{"": 2, "a": 2, "x": 0} {
+		for _, q.Hot = range []bool{false, true} {
+			q.Prefix = prefix
+			a, err := n.Answer(q)
+			require.NoError(t, err)
+			require.Len(t, a.Found, max(0, want-map[bool]int{true: 1}[q.Hot]), "%q, hot alone %v", prefix, q.Hot)
+		}
+	}
+}
+
 func TestFuzzyComesAfterExact(t *testing.T) {
 	n := open(t, Options{Boost: 10})
 	require.NoError(t, n.Stage(1, 0, bytes.NewReader(file(t, map[string]uint64{"ReadFile": 50, "Reader": 9, "redo": 1000, "reaf": 2}))))
