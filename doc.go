@@ -14,6 +14,7 @@
 //   - crawler/{robots,urlx,extract,sitemap,neardup}: what a polite crawler reads
 //
 // The systems under examples/ are composed of these packages and of no other engine: kv, a
-// replicated key-value store; idservice, unique ids from many nodes. docs/ARCHITECTURE.md
+// replicated key-value store; idservice, unique ids from many nodes; autocomplete, suggestions
+// while people type. docs/ARCHITECTURE.md
 // shows how they fit together.
 package ashlar

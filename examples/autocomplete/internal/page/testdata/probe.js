@@ -1,0 +1,151 @@
+// Runs in the page, before its own scripts, and reports what it saw to the test.
+"use strict";
+(() => {
+  const report = { errors: [], checks: {}, contrast: [], dark: matchMedia("(prefers-color-scheme: dark)").matches, width: 0 };
+
+  addEventListener("error", (ev) => report.errors.push(String(ev.message || ev.target?.outerHTML)), true);
+  addEventListener("unhandledrejection", (ev) => report.errors.push(String(ev.reason)));
+  addEventListener("securitypolicyviolation", (ev) => report.errors.push(`policy: ${ev.violatedDirective} ${ev.blockedURI}`));
+  for (const level of ["error", "warn"]) console[level] = (...all) => report.errors.push(all.join(" "));
+
+  const $ = (selector) => document.querySelector(selector);
+  const $$ = (selector) => [...document.querySelectorAll(selector)];
+  const texts = (selector) => $$(selector).map((e) => e.textContent);
+  const text = (selector) => $(selector)?.textContent ?? "";
+  const until = async (what, holds) => {
+    for (let i = 0; i < 1000; i++) {
+      if (holds()) return;
+      await new Promise((done) => setTimeout(done, 10));
+    }
+    throw new Error(`never came: ${what}`);
+  };
+  const check = (name, value) => (report.checks[name] = value);
+
+  /** rgba reads a computed colour. */
+  const rgba = (colour) => {
+    const [r, g, b, a = 1] = colour.match(/[\d.]+/g).map(Number);
+    return { rgb: [r, g, b], a };
+  };
+  const luminance = (rgb) => {
+    const [r, g, b] = rgb.map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = rgba(getComputedStyle(e).backgroundColor);
+      if (colour.a === 1) return colour.rgb;
+    }
+    return [255, 255, 255];
+  };
+  /** measure finds every text that is too faint for what is behind it (WCAG 1.4.3). */
+  const measure = () => {
+    const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    let seen = 0;
+    while (walk.nextNode()) {
+      const element = walk.currentNode.parentElement;
+      if (walk.currentNode.data.trim() === "" || !element.checkVisibility()) continue;
+      const front = rgba(getComputedStyle(element).color).rgb;
+      const [high, low] = [luminance(front), luminance(behind(element))].sort((a, b) => b - a);
+      const ratio = (high + 0.05) / (low + 0.05);
+      seen++;
+      if (ratio < 4.5) report.contrast.push(`${ratio.toFixed(2)} ${walk.currentNode.data.trim().slice(0, 40)}`);
+    }
+    check("texts measured", seen);
+  };
+
+  /** type enters a text a key at a time, without a pause. */
+  const type = (value) => {
+    const field = $("#query");
+    field.focus();
+    for (let n = 1; n <= value.length; n++) {
+      field.value = value.slice(0, n);
+      field.dispatchEvent(new InputEvent("input"));
+    }
+  };
+  const press = (key) => $("#query").dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+  const open = () => !$("#suggestions").hidden;
+  const options = () => texts("#suggestions .text");
+
+  const run = async () => {
+    await until("cards", () => $$(".card").length === 2);
+    await until("live", () => text("#link-text") === "live");
+    check("figures", texts(".totals dd"));
+    check("nodes", texts(".card .health"));
+    check("error", text("[data-node=n2] [data-field=error]"));
+    check("ranges", texts("#ranges .who"));
+    await until("events are spoken", () => $("#events").getAttribute("aria-live") === "polite");
+
+    type("str");
+    await until("suggestions", open);
+    check("options", options());
+    check("highlighted", texts("#suggestions mark"));
+    check("scores", texts("#suggestions .score"));
+    press("ArrowDown");
+    const field = $("#query");
+    check("field after down", [field.value, field.getAttribute("aria-activedescendant"), $("#option-0").getAttribute("aria-selected")]);
+    check("roles", [field.getAttribute("role"), $("#suggestions").getAttribute("role"), $("#option-0").getAttribute("role"),
+      field.getAttribute("aria-expanded"), field.getAttribute("aria-autocomplete")]);
+    measure();
+    check("overflow", document.documentElement.scrollWidth > innerWidth);
+    press("ArrowUp");
+    check("field after wrap", [field.value, field.getAttribute("aria-activedescendant") ?? "none"]);
+    press("ArrowDown");
+    press("Escape");
+    check("after escape", [field.value, field.getAttribute("aria-expanded"), $("#suggestions").hidden]);
+
+    type("slow");
+    await new Promise((done) => setTimeout(done, 300)); // it is asked for, and not answered
+    type("str");
+    await until("what was asked for last", open);
+    check("list after stale", options());
+    check("focus", document.activeElement.id);
+
+    $("#user").value = "ada";
+    press("ArrowDown");
+    press("ArrowDown");
+    $("#find").requestSubmit(); // what Enter does in a form
+    await until("counted", () => text("#said").includes("strings.Builder"));
+    type("str");
+    await until("suggestions again", open);
+    $("#option-0").dispatchEvent(new PointerEvent("pointerdown", { bubbles: true, cancelable: true }));
+    $("#option-0 .text").click();
+    await until("picked with the pointer", () => text("#said").includes("“String”"));
+    type("something new");
+    $("#find").requestSubmit();
+    await until("searched", () => text("#said").includes("something new"));
+
+    type("stir");
+    await until("near", () => open() && options()[0] === "string");
+    check("near", text("#said").replace(/, after [\d.]+ ms; /, ", "));
+    check("near highlighted", $$("#suggestions mark").length);
+    type("bad");
+    await until("refusal", () => !$("#find-problem").hidden);
+    check("refused", text("#find-problem"));
+
+    $("[data-node=n2] [data-do=power]").click();
+    await until("n2 up", () => text("[data-node=n2] [data-field=state]") === "up");
+    $("[data-node=n1] [data-do=power]").click();
+    await until("refusal of the card", () => !$("[data-node=n1] [data-field=refused]").hidden);
+    check("refused kill", text("[data-node=n1] [data-field=refused]"));
+    $("#rebuild").click();
+    await until("refusal of the build", () => !$("#generation-problem").hidden);
+    check("refused rebuild", text("#generation-problem"));
+    $("#rollback").click();
+    await until("rolled back", () => $("#generation-problem").hidden);
+    $("#trends button").click();
+    check("trend in the box", field.value);
+
+    check("elements of terms", $$("#suggestions img, #trends img, #events .text b, #said img").length);
+    check("title", document.title);
+  };
+
+  addEventListener("load", async () => {
+    try {
+      await run();
+    } catch (err) {
+      report.errors.push(String(err.stack));
+    }
+    report.width = innerWidth;
+    await fetch("report", { method: "POST", body: JSON.stringify(report) });
+  });
+})();

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/corpus"
+	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/httpapi"
+	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/local"
+	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/node"
+	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/router"
+	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/view"
+	told "github.com/ashlar-go/ashlar/examples/internal/story"
+	"github.com/ashlar-go/ashlar/trie"
+)
+
+// port of the story, if it is free.
+const port = 8010
+
+// patience is how long the story waits for anything.
+const patience = 60 * time.Second
+
+// blockedPhrase is what the story tries to bring in.
+const blockedPhrase = "do not suggest this"
+
+// clientHeader names the client for the rate limit: the story plays many.
+const clientHeader = "X-Client"
+
+type storyFlags struct {
+	check bool
+	terms string
+	src   string
+	dir   string
+	seed  uint64
+}
+
+// story tells the story, and then serves until Ctrl-C.
+func story(args []string, stdout, stderr io.Writer) (err error) {
+	fs := flag.NewFlagSet("autocomplete", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.Usage = func() { usage(stderr); fs.PrintDefaults() }
+	var o storyFlags
+	fs.BoolVar(&o.check, "check", false, "end after the story; the last line says how much of it held")
+	fs.StringVar(&o.terms, "terms", "", "`file` of terms, a tab and a count on each line, may be gzipped; in place of the Go sources")
+	fs.StringVar(&o.src, "src", "", "`folder` of Go sources (those of the standard library)")
+	fs.StringVar(&o.dir, "dir", "", "`folder` for all data (a temporary one, removed at the end)")
+	fs.Uint64Var(&o.seed, "seed", 1, "of what is chosen at random")
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return fmt.Errorf("%w: see autocomplete help", errUsage)
+	}
+	if fs.NArg() > 0 || o.terms != "" && o.src != "" {
+		return fmt.Errorf("%w: unexpected %q; see autocomplete help", errUsage, fs.Args())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	if left, err := os.ReadDir(o.dir); o.dir != "" && err == nil && len(left) > 0 {
+		return fmt.Errorf("%w: %s is not empty: the story begins with nothing", errUsage, o.dir)
+	}
+	if o.dir == "" {
+		if o.dir, err = os.MkdirTemp("", "ashlar-autocomplete-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(o.dir)
+	}
+	t := &teller{Story: told.New(stdout, isTerminal(stdout)), o: o}
+	if err := t.open(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.close()) }()
+	if err := t.tell(ctx); err != nil {
+		if ctx.Err() != nil {
+			return errors.New("interrupted")
+		}
+		return err
+	}
+	if err := t.Close(); err != nil || o.check {
+		return err
+	}
+	fmt.Fprintf(stdout, `
+The service goes on. Type into the page: http://%[1]s/
+  curl 'http://%[1]s/api/v1/suggestions?prefix=str&limit=5'
+  curl -H 'Content-Type: application/json' -d '{"query": "something new"}' http://%[1]s/api/v1/searches
+  curl http://%[1]s/metrics
+Ctrl-C ends it.
+`, t.addr)
+	<-ctx.Done()
+	return nil
+}
+
+// readTerms reads what may be suggested.
+func readTerms(ctx context.Context, terms, src string) (c corpus.Counts, from string, err error) {
+	if terms != "" {
+		c, err = corpus.ReadFile(terms)
+		return c, terms, err
+	}
+	if src == "" {
+		out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+		if err != nil {
+			return nil, "", fmt.Errorf("go env GOROOT: %w (-terms names a file to read in place of Go's sources)", err)
+		}
+		src = filepath.Join(strings.TrimSpace(string(out)), "src")
+	}
+	c, err = corpus.GoSources(ctx, src)
+	return c, src, err
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// open starts three nodes, the router and the page.
+func (t *teller) open() (err error) {
+	blocked, err := trie.NewBlocklist(trie.FoldDefault, blockedPhrase)
+	if err != nil {
+		return err
+	}
+	t.view = view.New(func() *router.Router {
+		if t.cluster == nil {
+			return nil
+		}
+		return t.cluster.Router
+	}, t)
+	t.cluster, err = local.New(local.Options{
+		Dir: t.o.dir, Node: node.Options{Blocked: blocked},
+		Router: router.Options{
+			Blocked: blocked, Event: t.view.AddRouter, Built: t.built, Secret: "of the story", Heartbeat: 50 * time.Millisecond,
+			Timeout: 2 * time.Second, // the story's machine may be busy with other things
+		},
+	})
+	if err != nil {
+		return err
+	}
+	d, err := t.view.Dash()
+	if err != nil {
+		return errors.Join(err, t.cluster.Close())
+	}
+	api := httpapi.New(httpapi.Options{Router: t.cluster.Router, Admin: d, Client: clientBy(clientHeader)})
+	addr := "127.0.0.1:0"
+	if !t.o.check && free(port) {
+		addr = fmt.Sprintf("127.0.0.1:%d", port)
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return errors.Join(err, d.Close(), t.cluster.Close())
+	}
+	t.addr = l.Addr().String()
+	server := &http.Server{Handler: api, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: httpapi.MaxHeaders}
+	go server.Serve(l)
+	t.closeHTTP = func() error { return errors.Join(d.Close(), server.Close()) }
+	t.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	return nil
+}
+
+// clientBy tells clients apart by a header that a proxy sets, or else by their address.
+func clientBy(header string) func(*http.Request) string {
+	return func(r *http.Request) string {
+		if header != "" {
+			if c := r.Header.Get(header); c != "" {
+				return c
+			}
+		}
+		host, _, err := net.SplitHostPort(r.RemoteAddr)
+		if err != nil {
+			return r.RemoteAddr
+		}
+		return host
+	}
+}
+
+func free(port int) bool {
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return false
+	}
+	l.Close()
+	return true
+}
+
+func (t *teller) close() error {
+	t.http.CloseIdleConnections()
+	return errors.Join(t.closeHTTP(), t.cluster.Close())
+}
+
+// Kill implements view.Nodes.
+func (t *teller) Kill(id string) error { return t.cluster.Kill(id) }
+
+// Start implements view.Nodes.
+func (t *teller) Start(id string) error { return t.cluster.Start(id) }
