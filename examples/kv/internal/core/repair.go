@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/ashlar-go/ashlar/merkle"
@@ -44,6 +45,7 @@ type repairer struct {
 	inbound  map[forwardID]*inbound
 	answers  int // of inbound, those that are not over
 
+	nextSweep   int64
 	nextPing    int64
 	retryGen    bool
 	nextCollect int64
@@ -83,17 +85,11 @@ func (n *Node) tick() {
 			n.watch(id, p)
 		}
 	}
-	for id, until := range n.forward {
-		if until < n.now.Mono {
-			delete(n.forward, id)
-		}
-	}
-	for digest, until := range n.coming {
-		if until < n.now.Mono {
-			delete(n.coming, digest)
-		}
-	}
 	r := &n.repair
+	if n.now.Mono >= r.nextSweep {
+		r.nextSweep = n.now.Mono + n.o.Ping
+		n.sweep()
+	}
 	if r.retryGen {
 		n.writeGen(n.fresh)
 	}
@@ -105,6 +101,12 @@ func (n *Node) tick() {
 	n.compare()
 	n.collect()
 	n.checkTree()
+}
+
+// sweep forgets what need not be remembered any more.
+func (n *Node) sweep() {
+	maps.DeleteFunc(n.forward, func(_ forwardID, until int64) bool { return until < n.now.Mono })
+	maps.DeleteFunc(n.coming, func(_ uint64, until int64) bool { return until < n.now.Mono })
 }
 
 // compare begins the comparisons that are due, in turns.
