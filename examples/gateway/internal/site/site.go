@@ -119,7 +119,7 @@ func (s *Server) serve(l net.Listener) {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "well") })
 	mux.HandleFunc("GET /search", s.search)
 	mux.HandleFunc("/echo", s.echo)
-	mux.Handle("GET /", http.FileServerFS(s.files))
+	mux.Handle("/", http.FileServerFS(s.files))
 	server := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Backend", s.ID)
 		health := r.URL.Path == "/healthz"
