@@ -30,6 +30,7 @@ type rig struct {
 	*Gateway
 	t       *testing.T
 	url     string
+	client  *http.Transport
 	backend *site.Server
 	log     *bytes.Buffer
 	events  func() []Event
@@ -65,7 +66,8 @@ func newRig(t *testing.T, edit func(string) string, o Options) *rig {
 	backend, err := site.New("b1", fstest.MapFS{"a.txt": {Data: []byte("hello")}, "d/b.txt": {Data: []byte("there")}}, []string{"a.txt", "d/b.txt"})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, backend.Close()) })
-	x := &rig{t: t, backend: backend, log: &bytes.Buffer{}}
+	x := &rig{t: t, backend: backend, log: &bytes.Buffer{}, client: &http.Transport{MaxIdleConnsPerHost: 100}}
+	t.Cleanup(x.client.CloseIdleConnections)
 	text := strings.ReplaceAll(edit(file()), "BACKEND", backend.Addr)
 	if o.Rules, err = rules.Parse([]byte(text)); err != nil {
 		t.Fatal(err)
@@ -112,7 +114,7 @@ func (x *rig) do(method, path string, set ...string) (*http.Response, string) {
 			r.Header.Add(set[i], set[i+1])
 		}
 	}
-	res, err := http.DefaultTransport.RoundTrip(r)
+	res, err := x.client.RoundTrip(r)
 	require.NoError(x.t, err)
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
