@@ -61,6 +61,10 @@ func (c *Client) Do(ctx context.Context, args ...any) (any, error) {
 		conn.Close()
 		if ctx.Err() != nil {
 			err = ctx.Err()
+		} else {
+			// The server is gone, and with it what the others are connected to. One after
+			// the other would fail long after it is back.
+			c.forget()
 		}
 		return nil, err
 	}
@@ -97,15 +101,22 @@ func (c *Client) put(conn *resp.Client) {
 	c.idle = append(c.idle, conn)
 }
 
-// Close closes the connections that nobody uses, and the others when their calls end.
-func (c *Client) Close() error {
+// forget closes the connections that nobody uses.
+func (c *Client) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closed = true
 	for _, conn := range c.idle {
 		conn.Close()
 	}
 	c.idle = nil
+}
+
+// Close closes the connections that nobody uses, and the others when their calls end.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.forget()
 	return nil
 }
 

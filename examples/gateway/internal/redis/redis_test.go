@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -94,4 +95,23 @@ func TestFailures(t *testing.T) {
 	l.Close()
 	_, err = NewClient(l.Addr().String(), 1).Do(t.Context(), "X")
 	require.Error(t, err)
+}
+
+// TestServerComesBack: the connections of before do not stand in the way.
+func TestServerComesBack(t *testing.T) {
+	s := start(t)
+	c := NewClient(s.Addr, 0)
+	defer c.Close()
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() { _, _ = c.Do(t.Context(), "DEBUG", "SLEEP", "0.02") })
+		wg.Go(func() { _, _ = c.Do(t.Context(), "PING") })
+	}
+	wg.Wait()
+	s.Kill()
+	_, err := c.Do(t.Context(), "PING")
+	require.Error(t, err)
+	require.NoError(t, s.Restart(t.Context()))
+	_, err = c.Do(t.Context(), "PING")
+	require.NoError(t, err)
 }
