@@ -41,7 +41,7 @@ const (
 )
 
 // StoreTimeout is how long the gateways wait for Redis.
-const StoreTimeout = 250 * time.Millisecond
+const StoreTimeout = time.Second
 
 // AddressLimit is how many requests a second one address may make.
 const AddressLimit = 100
