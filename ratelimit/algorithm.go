@@ -68,6 +68,7 @@ type rule struct {
 	origin int64 // Unix nanoseconds at the clock's zero, for the edges of windows
 	// One event's time and the burst's, as ns and e-ths of a ns.
 	step, tolerance span2
+	perUnit         float64 // events in a unit, about
 }
 
 // span2 is a length or an instant of whole nanoseconds and a fraction in units of the rule.
@@ -91,7 +92,7 @@ func newRule(l Limit, a Algorithm, origin int64) (*rule, error) {
 			return nil, fmt.Errorf("%w: %v: too many events for %v", ErrLimit, l, a)
 		}
 	}
-	r.step, r.tolerance = r.split(x.p), r.split(x.tol)
+	r.step, r.tolerance, r.perUnit = r.split(x.p), r.split(x.tol), 1/float64(x.p)
 	return r, nil
 }
 
@@ -202,9 +203,10 @@ func (r *rule) counterHolds(s state, now, n int64) bool {
 	return lhi < rhi || lhi == rhi && llo <= rlo
 }
 
-// tell makes the decision's words of the state s after it; n is what was asked for.
-func (r *rule) tell(s state, lg *stamps, now, n int64, ok bool) Decision {
-	d := Decision{OK: ok, Limit: r.limit.Name, Quota: r.quota}
+// tell words the decision of which s is the state after it; n is what was asked for. It
+// sets all fields but Delay, and divides as little as it can.
+func (r *rule) tell(d *Decision, s state, lg *stamps, now, n int64, ok bool) {
+	d.OK, d.Degraded, d.Limit, d.Quota, d.RetryAfter, d.ResetAfter = ok, false, r.limit.Name, r.quota, 0, 0
 	never := n < 0 || n > r.quota
 	n = max(n, 1)
 	switch r.alg {
@@ -234,11 +236,15 @@ func (r *rule) tell(s state, lg *stamps, now, n int64, ok bool) Decision {
 		if lg.len() > 0 {
 			d.ResetAfter = time.Duration(lg.last() + r.per - now)
 		}
-		d.RetryAfter = time.Duration(lg.freeAt(lg.sum+n-r.quota) + r.per - now)
+		if !ok && !never {
+			d.RetryAfter = time.Duration(lg.freeAt(lg.sum+n-r.quota) + r.per - now)
+		}
 	default:
 		used := r.used(s, now)
-		d.Remaining, d.ResetAfter = floorDiv(r.tol-used, r.p), r.duration(used)
-		d.RetryAfter = r.duration(used + r.cost(n) - r.tol)
+		d.Remaining, d.ResetAfter = r.events(r.tol-used), r.duration(used)
+		if !ok {
+			d.RetryAfter = r.duration(used + r.cost(n) - r.tol)
+		}
 	}
 	switch {
 	case ok:
@@ -248,7 +254,22 @@ func (r *rule) tell(s state, lg *stamps, now, n int64, ok bool) Decision {
 	default:
 		d.RetryAfter = max(d.RetryAfter, 1)
 	}
-	return d
+}
+
+// events is how many events have their time in so many units, rounded down. The quotient is
+// guessed by a multiplication, off by one at most where it is below 2^50, and put right.
+func (r *rule) events(units int64) int64 {
+	q := int64(float64(units) * r.perUnit)
+	if q > 1<<50 || q < -1<<50 {
+		return floorDiv(units, r.p)
+	}
+	switch rest := units - q*r.p; {
+	case rest < 0:
+		return q - 1
+	case rest >= r.p:
+		return q + 1
+	}
+	return q
 }
 
 // used is how far a theoretical arrival time is ahead of now, in units. A clock that went

@@ -47,6 +47,8 @@ type Edge struct {
 	syncing sync.Mutex // one at a time
 	cancel  context.CancelFunc
 	done    chan struct{}
+	closing sync.Once
+	last    error // of the last synchronisation
 }
 
 // report is what was admitted here and not yet reported.
@@ -199,16 +201,13 @@ func (r *rule) reckon(d *Decision, now int64) state {
 	return state{at: now + min(int64(d.ResetAfter), 2*maxUnits/r.e)}
 }
 
-// Close synchronises a last time and stops. Again it does nothing.
+// Close synchronises a last time and stops; it returns the error of that. Again it returns
+// the same.
 func (e *Edge) Close() error {
-	e.mu.Lock()
-	cancel := e.cancel
-	e.cancel = nil
-	e.mu.Unlock()
-	if cancel == nil {
-		return nil
-	}
-	cancel()
-	<-e.done
-	return e.Sync(context.Background())
+	e.closing.Do(func() {
+		e.cancel()
+		<-e.done
+		e.last = e.Sync(context.Background())
+	})
+	return e.last
 }

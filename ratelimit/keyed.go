@@ -147,15 +147,13 @@ func (k *Keyed[K]) wall() time.Time {
 // Take admits n events of key or none, under all limits of its tier or none. An n of 0
 // takes nothing and tells whether one event would be admitted; a negative one is refused.
 // No allocation but for new keys.
-func (k *Keyed[K]) Take(key K, n int64) Decision {
-	var d Decision
+func (k *Keyed[K]) Take(key K, n int64) (d Decision) {
 	k.take(key, n, k.now(), &d, false)
 	return d
 }
 
 // TakeAt is Take at a time that the caller has read.
-func (k *Keyed[K]) TakeAt(t time.Time, key K, n int64) Decision {
-	var d Decision
+func (k *Keyed[K]) TakeAt(t time.Time, key K, n int64) (d Decision) {
 	k.take(key, n, k.at(t), &d, false)
 	return d
 }
@@ -240,11 +238,11 @@ func (s *table[K]) count(ok bool) {
 func (s *table[K]) tellOne(r *rule, old, next state, now, n int64, ok bool, d *Decision) {
 	if ok && n > 0 {
 		old, next = next, old
-		*d = r.tell(old, nil, now, n, true)
+		r.tell(d, old, nil, now, n, true)
 		d.Delay = r.delay(next, now)
 		return
 	}
-	*d = r.tell(old, nil, now, n, ok)
+	r.tell(d, old, nil, now, n, ok)
 }
 
 // takeAll decides for several limits: first it asks all, then it takes of all or of none.
@@ -288,7 +286,8 @@ func (s *table[K]) takeAll(t *tier, at int, fresh bool, now, n int64, d *Decisio
 		if taken {
 			x = next[i]
 		}
-		w := r.tell(x, logs[i], now, n, all || admits[i] && n >= 0)
+		var w Decision
+		r.tell(&w, x, logs[i], now, n, all || admits[i] && n >= 0)
 		delay := d.Delay
 		if taken {
 			delay = max(delay, r.delay(old[i], now))

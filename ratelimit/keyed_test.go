@@ -132,6 +132,37 @@ func TestEdges(t *testing.T) {
 	require.EqualValues(t, 30, k.Peek("x").Remaining)
 }
 
+// The textbook's token buckets, and limits as well-known services state them.
+func TestTextbook(t *testing.T) {
+	for _, c := range []struct {
+		limit Limit
+		pause time.Duration
+		again int
+	}{
+		{Limit{Events: 2, Per: time.Second, Burst: 10}, 5 * time.Second, 10},
+		{Limit{Events: 10, Per: time.Second, Burst: 100}, 3 * time.Second, 30},
+		{Limit{Events: 900, Per: 15 * time.Minute, Burst: 900}, time.Minute, 60},
+		{Limit{Events: 5000, Per: time.Hour, Burst: 5000}, time.Hour, 5000},
+		{Limit{Events: 10_000, Per: 30 * 24 * time.Hour, Burst: 10_000}, 24 * time.Hour, 333},
+		{Limit{Events: 10_000, Per: time.Second, Burst: 5000}, 100 * time.Millisecond, 1000},
+	} {
+		for _, a := range []Algorithm{GCRA, TokenBucket} {
+			clock := &hand{}
+			k, err := NewKeyed[string](KeyedOptions{Limits: []Limit{c.limit}, Algorithm: a, Now: clock.now})
+			require.NoError(t, err)
+			count := func() (n int) {
+				for k.Allow("x") {
+					n++
+				}
+				return n
+			}
+			require.EqualValues(t, c.limit.Burst, count())
+			clock.advance(c.pause)
+			require.Equal(t, c.again, count(), "%v", c.limit)
+		}
+	}
+}
+
 func TestLeakyBucketDrainsEvenly(t *testing.T) {
 	clock := &hand{}
 	k, err := NewKeyed[string](KeyedOptions{Limits: []Limit{{Events: 3, Per: time.Second, Burst: 4}}, Algorithm: LeakyBucket, Now: clock.now})
@@ -385,7 +416,9 @@ func TestAllOrNothing(t *testing.T) {
 	require.True(t, ok)
 	for i, r := range s.set.tiers[0].rules {
 		x, _ := s.state(at, i)
-		require.EqualValues(t, 3000, r.quota-r.tell(x, nil, k.now(), 0, true).Remaining)
+		var d Decision
+		r.tell(&d, x, nil, k.now(), 0, true)
+		require.EqualValues(t, 3000, r.quota-d.Remaining)
 	}
 }
 
@@ -438,4 +471,17 @@ func TestShardsAreWholeLines(t *testing.T) {
 		require.EqualValues(t, 64, unsafe.Sizeof(cell{}))
 		require.EqualValues(t, 32, unsafe.Sizeof(entry[string]{}))
 	}
+}
+
+func TestEventsRoundDown(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := rapid.Int64Range(1, 1<<60).Draw(t, "p") >> rapid.IntRange(0, 59).Draw(t, "shift")
+		r, units := &rule{pace: pace{p: max(p, 1)}}, rapid.Int64Range(-1<<62, 1<<62).Draw(t, "units")
+		r.perUnit = 1 / float64(r.p)
+		require.Equal(t, floorDiv(units, r.p), r.events(units))
+		near := units / r.p * r.p
+		for d := int64(-1); d <= 1; d++ {
+			require.Equal(t, floorDiv(near+d, r.p), r.events(near+d))
+		}
+	})
 }

@@ -145,43 +145,54 @@ func (s *Shared) leasable(reqs []Request) bool {
 // takeLeased spends what was leased, or leases more. When the store has not enough for a
 // lease it is asked for what the caller needs.
 func (s *Shared) takeLeased(ctx context.Context, r *Request, d *Decision) error {
+	one := [1]Decision{}
+	decided, asked, err := s.spend(ctx, r, one[:])
+	switch {
+	case err == nil:
+		if asked {
+			s.succeeded()
+		}
+		if !decided {
+			err = s.ask(ctx, []Request{*r}, one[:])
+		}
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case s.ctx.Err() != nil:
+		return ErrClosed
+	default:
+		err = s.without(ctx, []Request{*r}, one[:], err)
+	}
+	*d = one[0]
+	return err
+}
+
+// spend decides from the lease of a key, which it has renewed if need be. It holds the
+// lease's lock meanwhile: others wait for what this one brings.
+func (s *Shared) spend(ctx context.Context, r *Request, d []Decision) (decided, asked bool, err error) {
 	x := s.leases.get(r.id(), s.now())
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.limit == r.Limit && x.n >= r.N && s.now() < x.until && !s.open.Load() {
 		x.n -= r.N
-		*d = x.said
-		d.Remaining += x.n
+		d[0] = x.said
+		d[0].Remaining += x.n
 		s.stats.leased.Add(1)
-		return nil
+		return true, false, nil
 	}
-	more, one := []Request{*r}, [1]Decision{}
-	if s.refused.find(more, one[:], s.now()) { // while this one waited for the lock
-		*d = one[0]
+	more := []Request{*r}
+	if s.refused.find(more, d, s.now()) { // while this one waited for the lock
 		s.stats.denied.Add(1)
-		return nil
+		return true, false, nil
 	}
-	if n := min(s.o.Lease, r.Limit.Burst); n > r.N && !s.open.Load() {
-		more[0].N = n
-		err := s.call(ctx, more, one[:])
-		switch {
-		case err == nil && one[0].OK:
-			s.succeeded()
-			x.limit, x.said, x.n, x.until = r.Limit, one[0], n-r.N, s.now()+int64(s.o.LeaseTime)
-			*d = one[0]
-			d.Remaining += x.n
-			return nil
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case s.ctx.Err() != nil:
-			return ErrClosed
-		case err != nil:
-			err = s.without(ctx, []Request{*r}, one[:], err)
-			*d = one[0]
-			return err
-		}
+	n := min(s.o.Lease, r.Limit.Burst)
+	if n <= r.N || s.open.Load() {
+		return false, false, nil
 	}
-	err := s.ask(ctx, []Request{*r}, one[:])
-	*d = one[0]
-	return err
+	more[0].N = n
+	if err = s.call(ctx, more, d); err != nil || !d[0].OK {
+		return false, true, err
+	}
+	x.limit, x.said, x.n, x.until = r.Limit, d[0], n-r.N, s.now()+int64(s.o.LeaseTime)
+	d[0].Remaining += x.n
+	return true, true, nil
 }

@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/bits"
@@ -21,9 +22,9 @@ import (
 // Giving back. A cancelled claim leaves of its slot what lies after t: the rest was time
 // in which the bucket filled for nobody. What lies behind moves up by as much, tat with it,
 // so that the next caller finds what was given back. But a reservation told its caller a
-// time and cannot move. In front of the first such one there remains a hole, which serves
-// whoever comes and fits in, by the same rules as the line itself; a hole shrinks as t
-// passes over it. Slots never overlap, none starts before its event, none ends later than
+// time and cannot move. In front of the first such one there remains a hole. It goes to the
+// first of those who wait behind it, else to whoever comes and fits in, by the same rules as
+// the line itself; a hole shrinks as t passes over it. Slots never overlap, none starts before its event, none ends later than
 // tol after it: the invariants hold, so no window sees more than it may, whatever is
 // cancelled when.
 //
@@ -92,6 +93,9 @@ func (ln *line) settle(c *cell, t int64) {
 	}
 	ln.claims = slices.Delete(ln.claims, 0, i)
 	ln.holes = slices.DeleteFunc(ln.holes, func(h span) bool { return h.to <= t })
+	if len(ln.holes) > 0 {
+		ln.holes[0].from = max(ln.holes[0].from, t) // the others lie behind
+	}
 }
 
 // moveLine counts everything in line from a base that is d ns later.
@@ -195,7 +199,7 @@ func (l *Limiter) claim(n int64, maxWait time.Duration, fixed bool) (*claim, err
 			continue
 		}
 		if k.settled = wait <= 0; !k.settled {
-			i, _ := slices.BinarySearchFunc(ln.claims, k.from, func(o *claim, from int64) int { return int(min(max(o.from-from, -1), 1)) })
+			i, _ := slices.BinarySearchFunc(ln.claims, k, byPlace)
 			ln.claims = slices.Insert(ln.claims, i, k)
 		}
 		return k, nil
@@ -221,7 +225,8 @@ func (l *Limiter) takeHole(now, n int64) bool {
 	return false
 }
 
-// cancel gives back what of k's slot lies ahead.
+// cancel gives back what of k's slot lies ahead, and lets those who wait behind a
+// reservation have it.
 func (l *Limiter) cancel(k *claim) {
 	l.mu.Lock()
 	defer l.unlock()
@@ -229,7 +234,18 @@ func (l *Limiter) cancel(k *claim) {
 	if k.done || k.epoch != ln.epoch {
 		return
 	}
-	k.done = true
+	k.done, k.settled = true, true
+	ln.claims = slices.DeleteFunc(ln.claims, func(o *claim) bool { return o == k })
+	for l.giveBack(k); k != nil; {
+		if k = ln.fillHole(); k != nil {
+			l.giveBack(k) // the slot that it has left
+		}
+	}
+}
+
+// giveBack frees what of k's slot lies ahead. The lock must be held, and k not be in line.
+func (l *Limiter) giveBack(k *claim) {
+	ln := l.line
 	for {
 		// tat first: if it is still the same when it is swapped, then no gap has opened
 		// between k's slot and tat since t was read.
@@ -252,8 +268,7 @@ func (l *Limiter) cancel(k *claim) {
 			// The hole in front was there because k could not move.
 			left += k.from - max(ln.holes[i].from, t)
 		}
-		behind := func(o *claim) bool { return o.from >= end }
-		fixed := slices.IndexFunc(ln.claims, func(o *claim) bool { return o.fixed && behind(o) })
+		fixed := slices.IndexFunc(ln.claims, func(o *claim) bool { return o.fixed && o.from >= end })
 		to := tat
 		if fixed >= 0 {
 			to = ln.claims[fixed].from
@@ -273,11 +288,32 @@ func (l *Limiter) cancel(k *claim) {
 		if fixed >= 0 {
 			ln.addHole(span{to - total, to})
 		}
-		ln.claims = slices.DeleteFunc(ln.claims, func(o *claim) bool { return o == k })
-		k.settled = true
 		return
 	}
 }
+
+// fillHole lets the first of those who wait behind a hole move into it if it fits, and
+// returns the slot that this one has left; nil if nobody moved.
+func (ln *line) fillHole() *claim {
+	for i := range ln.holes {
+		h := &ln.holes[i]
+		j := slices.IndexFunc(ln.claims, func(o *claim) bool { return !o.fixed && o.from >= h.to })
+		if j < 0 || ln.claims[j].cost > h.to-h.from {
+			continue
+		}
+		k := ln.claims[j]
+		left := &claim{from: k.from, cost: k.cost, base: k.base}
+		k.from = h.from
+		h.from += k.cost
+		slices.SortFunc(ln.claims, byPlace)
+		k.notify()
+		return left
+	}
+	return nil
+}
+
+// byPlace orders claims by their slots.
+func byPlace(a, b *claim) int { return cmp.Compare(a.from, b.from) }
 
 // moveUp lets those whose slots are within [from, to) use the room in front of them, by
 // and by also that of the holes between them, and drops these holes.
@@ -299,7 +335,7 @@ func (ln *line) moveUp(from, to, by, t int64) {
 }
 
 func (ln *line) addHole(h span) {
-	i, _ := slices.BinarySearchFunc(ln.holes, h.from, func(o span, from int64) int { return int(min(max(o.from-from, -1), 1)) })
+	i, _ := slices.BinarySearchFunc(ln.holes, h, func(a, b span) int { return cmp.Compare(a.from, b.from) })
 	ln.holes = slices.Insert(ln.holes, i, h)
 }
 

@@ -85,8 +85,27 @@ func TestReservationsAgainstWindows(t *testing.T) {
 			var acts []act
 			var pending []held
 			start := time.Now()
+			var mu sync.Mutex // of acts
+			var wg sync.WaitGroup
 			for range 300 {
-				switch rng.IntN(6) {
+				switch rng.IntN(8) {
+				case 6, 7:
+					n := 1 + rng.Int64N(l.Burst)
+					wg.Go(func() {
+						ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+						defer cancel()
+						if n%3 == 0 { // gives up, where deadlines are known beforehand
+							var giveUp context.CancelFunc
+							ctx, giveUp = context.WithCancel(t.Context())
+							time.AfterFunc(l.Per*time.Duration(n), giveUp)
+						}
+						if lim.WaitN(ctx, n) == nil {
+							mu.Lock()
+							acts = append(acts, act{time.Since(start), n})
+							mu.Unlock()
+						}
+					})
+					synctest.Wait()
 				case 0, 1:
 					n := 1 + rng.Int64N(l.Burst)
 					if r, err := lim.Reserve(n, time.Duration(rng.Int64N(int64(20*time.Second)))); err == nil {
@@ -102,14 +121,18 @@ func TestReservationsAgainstWindows(t *testing.T) {
 					}
 				case 3:
 					if n := 1 + rng.Int64N(l.Burst); lim.AllowN(n) {
+						mu.Lock()
 						acts = append(acts, act{time.Since(start), n})
+						mu.Unlock()
 					}
 				default:
 					time.Sleep(time.Duration(rng.Int64N(int64(l.Per))))
 				}
 				pending = slices.DeleteFunc(pending, func(h held) bool {
 					if h.at <= time.Since(start) && rng.IntN(3) == 0 {
+						mu.Lock()
 						acts = append(acts, h.act)
+						mu.Unlock()
 						return true
 					}
 					return false
@@ -120,6 +143,7 @@ func TestReservationsAgainstWindows(t *testing.T) {
 					}
 				}
 			}
+			wg.Wait()
 			for _, h := range pending {
 				acts = append(acts, h.act)
 			}
@@ -223,7 +247,7 @@ func TestWaitIsFirstComeFirstServed(t *testing.T) {
 	})
 }
 
-func TestWaitBehindAPromiseStaysBehind(t *testing.T) {
+func TestWaitBehindAPromise(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lim, err := New(PerSecond(1))
 		require.NoError(t, err)
@@ -241,6 +265,37 @@ func TestWaitBehindAPromiseStaysBehind(t *testing.T) {
 		first.Cancel()
 		promise.Cancel()
 		require.Equal(t, time.Second, <-done)
+	})
+}
+
+// What a reservation gives back in front of another that cannot move goes to those who
+// wait behind it, and what they leave to those behind them.
+func TestHolesGoToThoseWhoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lim, err := New(PerSecond(1))
+		require.NoError(t, err)
+		require.True(t, lim.Allow())
+		var rs []Reservation
+		for range 2 {
+			r, err := lim.Reserve(1, time.Minute)
+			require.NoError(t, err)
+			rs = append(rs, r)
+		}
+		start := time.Now()
+		var at [3]time.Duration
+		var wg sync.WaitGroup
+		for i := range at {
+			wg.Go(func() {
+				require.NoError(t, lim.Wait(t.Context()))
+				at[i] = time.Since(start)
+			})
+			synctest.Wait()
+		}
+		rs[0].Cancel()
+		require.Equal(t, 2*time.Second, rs[1].Delay())
+		wg.Wait()
+		require.Equal(t, [3]time.Duration{time.Second, 3 * time.Second, 4 * time.Second}, at)
+		require.False(t, lim.Allow())
 	})
 }
 

@@ -180,7 +180,7 @@ func (m *Memory) take(reqs []Request, dst []Decision, now int64) error {
 			}
 			c.s = next[i]
 		}
-		dst[i] = c.rule.tell(c.s, &c.log, now, r.N, dst[i].OK)
+		c.rule.tell(&dst[i], c.s, &c.log, now, r.N, dst[i].OK)
 		dst[i].Delay = delay
 	}
 	return nil

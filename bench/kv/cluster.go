@@ -42,6 +42,7 @@ type process struct {
 // cluster is a set of nodes on this machine, each a process with a folder of its own.
 type cluster struct {
 	addrs     []string // for HTTP
+	debug     string   // where the first node shows its profiles; empty: nowhere
 	processes []*process
 }
 
@@ -76,13 +77,16 @@ func freePorts(n int) ([]string, error) {
 }
 
 // startCluster runs n nodes with their data under dir, and waits until all are ready.
-func startCluster(ctx context.Context, binary, dir string, n int) (c *cluster, err error) {
-	ports, err := freePorts(4 * n)
+func startCluster(ctx context.Context, binary, dir string, n int, profiled bool) (c *cluster, err error) {
+	ports, err := freePorts(4*n + 1)
 	if err != nil {
 		return nil, err
 	}
 	conf := clusterConfig{Cluster: "bench", Partitions: 64, Replicas: min(3, n)}
 	c = &cluster{}
+	if profiled {
+		c.debug = ports[4*n]
+	}
 	for i := range n {
 		p := ports[4*i:]
 		conf.Nodes = append(conf.Nodes, nodeConfig{ID: fmt.Sprintf("n%d", i+1), Peer: p[0], Gossip: p[1], HTTP: p[2], Redis: p[3]})
@@ -102,8 +106,12 @@ func startCluster(ctx context.Context, binary, dir string, n int) (c *cluster, e
 			c = nil
 		}
 	}()
-	for _, nc := range conf.Nodes {
-		p, err := startProcess(binary, file, nc.ID, dir)
+	for i, nc := range conf.Nodes {
+		var more []string
+		if i == 0 && profiled {
+			more = []string{"-debug", c.debug}
+		}
+		p, err := startProcess(binary, file, nc.ID, dir, more...)
 		if err != nil {
 			return c, err
 		}
@@ -112,14 +120,14 @@ func startCluster(ctx context.Context, binary, dir string, n int) (c *cluster, e
 	return c, c.ready(ctx)
 }
 
-func startProcess(binary, config, id, dir string) (*process, error) {
+func startProcess(binary, config, id, dir string, more ...string) (*process, error) {
 	p := &process{id: id, log: filepath.Join(dir, id+".log"), done: make(chan struct{})}
 	log, err := os.Create(p.log)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	p.cmd = exec.Command(binary, "serve", "-config", config, "-id", id, "-dir", filepath.Join(dir, id))
+	p.cmd = exec.Command(binary, append([]string{"serve", "-config", config, "-id", id, "-dir", filepath.Join(dir, id)}, more...)...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	if err := p.cmd.Start(); err != nil {
 		return nil, err

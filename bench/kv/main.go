@@ -42,6 +42,7 @@ type plan struct {
 	load     float64       // share of the peak that the open loop asks for
 	users    int           // of the open loop: requests under way at most
 	seed     uint64
+	profiles string // folder for CPU profiles of the open loops; "": none
 }
 
 func defaultPlan() plan {
@@ -67,6 +68,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fs.DurationVar(&p.duration, "duration", p.duration, "`time` of an open loop; a closed one takes a quarter")
 	fs.IntVar(&p.keys, "keys", p.keys, "`number` of keys")
 	fs.StringVar(&p.dir, "dir", "", "`folder` on the disk to measure (default the system's for temporary files)")
+	fs.StringVar(&p.profiles, "profile", "", "`folder` for CPU profiles of a node in each open loop")
 	fs.Uint64Var(&p.seed, "seed", p.seed, "of keys, values and arrivals")
 	switch err := fs.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -161,7 +163,7 @@ func (p *plan) measure(ctx context.Context, binary, dir string, size int, log io
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	c, err := startCluster(ctx, binary, dir, p.nodes)
+	c, err := startCluster(ctx, binary, dir, p.nodes, p.profiles != "")
 	if err != nil {
 		return nil, err
 	}
@@ -199,8 +201,15 @@ func (p *plan) measure(ctx context.Context, binary, dir string, size int, log io
 		users := newUsers(w, c.addrs, p.users, p.seed)
 		each(users, func(w worker, r *result) { r.one(w, time.Now()) }) // they connect before it counts
 		a := newArrivals(rand.New(rand.NewPCG(p.seed, 1)), rate)
+		profiled := func() error { return nil }
+		if p.profiles != "" {
+			profiled = c.profile(p.profiles, fmt.Sprintf("%d-%s", size, w.name), p.duration)
+		}
 		r := row{size, w.name, "open", p.users, rate, openLoop(ctx, users, a, p.duration, precisely())}
 		closeUsers(users)
+		if err := profiled(); err != nil {
+			return nil, err
+		}
 		if err := note(r); err != nil {
 			return nil, err
 		}

@@ -56,7 +56,7 @@ func TestWholeRun(t *testing.T) {
 func TestNodesThatEnd(t *testing.T) {
 	tool, err := exec.LookPath("go") // it knows no "serve" and says so
 	require.NoError(t, err)
-	c, err := startCluster(t.Context(), tool, t.TempDir(), 2)
+	c, err := startCluster(t.Context(), tool, t.TempDir(), 2, false)
 	require.ErrorContains(t, err, "n1 ended; it said:\ngo serve: unknown command")
 	require.Nil(t, c)
 }

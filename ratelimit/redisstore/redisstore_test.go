@@ -356,3 +356,35 @@ func BenchmarkTake(b *testing.B) {
 		})
 	}
 }
+
+// The names and the form of what lies in Redis: processes of different versions share it.
+func TestWhatLiesInRedis(t *testing.T) {
+	srv := start(t)
+	c := srv.client(t)
+	s := open(t, c)
+	l := ratelimit.Limit{Name: "hour", Events: 7, Per: time.Hour, Burst: 7}
+	for a, want := range map[ratelimit.Algorithm][2]string{
+		ratelimit.GCRA:           {"ratelimit:8:user:ada:hour:g", `^\d{16} 0 7$`},
+		ratelimit.TokenBucket:    {"ratelimit:8:user:ada:hour:t", `^\d{16} 0 7$`},
+		ratelimit.LeakyBucket:    {"ratelimit:8:user:ada:hour:q", `^\d{16} 0 7$`},
+		ratelimit.FixedWindow:    {"ratelimit:8:user:ada:hour:w3600000000000", `^\d+00000000 7 0$`},
+		ratelimit.SlidingCounter: {"ratelimit:8:user:ada:hour:c3600000000000", `^\d+00000000 7 0$`},
+		ratelimit.SlidingLog:     {"ratelimit:8:user:ada:hour:l", `^\d{16}:1$`},
+	} {
+		require.NoError(t, s.Take(t.Context(), []ratelimit.Request{{Key: "user:ada", Limit: l, N: 7, Algorithm: a}}, make([]ratelimit.Decision, 1)))
+		var v any
+		var err error
+		if a == ratelimit.SlidingLog {
+			v, err = c.Do(t.Context(), "ZRANGE", want[0], 0, 0)
+			require.NoError(t, err)
+			v = v.([]any)[0]
+		} else {
+			v, err = c.Do(t.Context(), "GET", want[0])
+			require.NoError(t, err)
+		}
+		require.Regexp(t, want[1], v, "%v", a)
+	}
+	keys, err := c.Do(t.Context(), "DBSIZE")
+	require.NoError(t, err)
+	require.EqualValues(t, len(algorithms), keys)
+}

@@ -127,10 +127,12 @@ func (d *Dash) frame() []byte {
 
 func (d *Dash) events(w http.ResponseWriter, r *http.Request) {
 	rc := http.NewResponseController(w)
-	// A stream outlives any write timeout that the server sets for pages.
-	if err := rc.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
+	// A stream outlives any timeout that the server sets for pages.
+	for _, lift := range []func(time.Time) error{rc.SetReadDeadline, rc.SetWriteDeadline} {
+		if err := lift(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")

@@ -253,26 +253,30 @@ func readLine(br *bufio.Reader, limit int) ([]byte, error) {
 	}
 }
 
-// ParseInt reads a decimal of at most 18 digits, without an allocation.
+// ParseInt reads a decimal that fits an int64, without an allocation. Zeros in front are
+// no harm, but only 19 digits are looked at.
 func ParseInt(b []byte) (int64, bool) {
 	neg := len(b) > 0 && b[0] == '-'
 	if neg {
 		b = b[1:]
 	}
-	if len(b) == 0 || len(b) > 18 {
+	if len(b) == 0 || len(b) > 19 {
 		return 0, false
 	}
-	var n int64
+	var n uint64 // 19 digits fit
 	for _, c := range b {
 		if c < '0' || c > '9' {
 			return 0, false
 		}
-		n = n*10 + int64(c-'0')
+		n = n*10 + uint64(c-'0')
 	}
-	if neg {
-		n = -n
+	switch {
+	case neg && n <= 1<<63:
+		return -int64(n), true // of 1<<63, itself
+	case neg || n >= 1<<63:
+		return 0, false
 	}
-	return n, true
+	return int64(n), true
 }
 
 func unexpected(err error) error {

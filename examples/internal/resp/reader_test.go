@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"runtime"
 	"strings"
 	"testing"
@@ -194,4 +195,19 @@ func equal(a, b []string) bool {
 		}
 	}
 	return true
+}
+
+func TestParseInt(t *testing.T) {
+	for in, want := range map[string]int64{
+		"0": 0, "-0": 0, "7": 7, "-12": -12, "007": 7,
+		"9223372036854775807": math.MaxInt64, "-9223372036854775808": math.MinInt64, "999999999999999999": 999999999999999999,
+	} {
+		got, ok := ParseInt([]byte(in))
+		require.True(t, ok, in)
+		require.Equal(t, want, got, in)
+	}
+	for _, in := range []string{"", "-", "+1", " 1", "1 ", "1a", "9223372036854775808", "-9223372036854775809", "9999999999999999999", "18446744073709551617", "00000000000000000001"} {
+		_, ok := ParseInt([]byte(in))
+		require.False(t, ok, in)
+	}
 }

@@ -177,7 +177,7 @@ func (n *Node) coordinate(part *partition, key []byte, o *order, then func(outco
 		return
 	}
 	if o.mode != api.ReadFirst && o.cond == api.Always {
-		n.begun(part, key, o, ctx, o.life, then)
+		n.begun(part, key, o, ctx, Object{}, o.life, then)
 		return
 	}
 	deadline := n.now.Mono + o.life
@@ -195,13 +195,13 @@ func (n *Node) coordinate(part *partition, key []byte, o *order, then func(outco
 		if o.mode == api.ReadFirst {
 			ctx.Merge(obj.Context())
 		}
-		n.begun(part, key, o, ctx, deadline-n.now.Mono, then)
+		n.begun(part, key, o, ctx, obj, deadline-n.now.Mono, then)
 	})
 }
 
-// begun gives the write its dot, stores it and spreads it. From here on nobody may say
+// begun gives the write its dot, stores it and spreads it; seen is what was read for it. From here on nobody may say
 // that nothing happened.
-func (n *Node) begun(part *partition, key []byte, o *order, ctx vclock.Vector, life int64, then func(outcome)) {
+func (n *Node) begun(part *partition, key []byte, o *order, ctx vclock.Vector, seen Object, life int64, then func(outcome)) {
 	if life <= 0 {
 		then(outcome{code: Unavailable})
 		return
@@ -215,11 +215,15 @@ func (n *Node) begun(part *partition, key []byte, o *order, ctx vclock.Vector, l
 		// What has come since the read is older than this write all the same.
 		ctx.Merge(obj.Context())
 	}
-	if o.cond == api.IfAbsent && len(live(&obj, n.now.Wall)) > 0 {
-		then(outcome{code: Failed})
-		return
-	}
 	before := obj
+	if o.cond == api.IfAbsent {
+		// Somebody else may have been faster meanwhile.
+		seen.Merge(obj)
+		if len(live(&seen, n.now.Wall)) > 0 {
+			then(outcome{code: Failed})
+			return
+		}
+	}
 	n.counter++
 	if c := n.apply(&obj, o, ctx, vclock.Dot{Actor: n.actor, Counter: n.counter}); c != OK {
 		then(outcome{code: c})

@@ -1,0 +1,139 @@
+// Package front is where clients meet a node: its HTTP and its Redis port.
+package front
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ashlar-go/ashlar/examples/idservice/internal/api"
+	"github.com/ashlar-go/ashlar/examples/idservice/internal/httpapi"
+	"github.com/ashlar-go/ashlar/examples/idservice/internal/node"
+	"github.com/ashlar-go/ashlar/examples/idservice/internal/redisapi"
+	"github.com/ashlar-go/ashlar/examples/internal/resp"
+)
+
+// Options of a front.
+type Options struct {
+	Service api.Service        // required
+	Look    func() node.Status // for INFO; required if Redis is set
+	HTTP    net.Listener       // nil: does not speak HTTP
+	Redis   net.Listener       // nil: does not speak Redis
+	Page    http.Handler       // all other paths of HTTP, for a dashboard; nil: none
+	Logger  *slog.Logger       // nil: silent
+}
+
+// Front serves until Close.
+type Front struct {
+	http  *http.Server
+	redis *resp.Server
+	wg    sync.WaitGroup
+	once  sync.Once
+	err   error
+}
+
+// Bounds of a connection. A request has no body to speak of, an answer at most 220 KB.
+const (
+	headerTime = 10 * time.Second
+	writeTime  = 30 * time.Second
+	idleTime   = 2 * time.Minute
+	headerSize = 16 << 10
+)
+
+// Open begins to serve. The listeners are the front's from then on.
+func Open(o Options) (*Front, error) {
+	f := &Front{}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Redis != nil {
+		h := redisapi.New(redisapi.Options{Service: o.Service, Info: func() string { return info(o.Look()) }, Logger: o.Logger})
+		server, err := resp.NewServer(resp.Options{Handler: h.Handle, Limits: redisapi.Limits, Logger: o.Logger})
+		if err != nil {
+			return nil, err
+		}
+		f.redis = server
+		f.wg.Go(func() {
+			if err := server.Serve(o.Redis); !errors.Is(err, resp.ErrClosed) {
+				o.Logger.Error("idservice: redis", "err", err)
+			}
+		})
+	}
+	if o.HTTP != nil {
+		f.http = &http.Server{
+			Handler: Handler(o), ReadHeaderTimeout: headerTime, ReadTimeout: writeTime, WriteTimeout: writeTime,
+			IdleTimeout: idleTime, MaxHeaderBytes: headerSize,
+			ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
+		}
+		f.wg.Go(func() {
+			if err := f.http.Serve(o.HTTP); !errors.Is(err, http.ErrServerClosed) {
+				o.Logger.Error("idservice: http", "err", err)
+			}
+		})
+	}
+	return f, nil
+}
+
+// Handler is the protocol on its paths, and the page on all others.
+func Handler(o Options) http.Handler {
+	h := httpapi.New(httpapi.Options{Service: o.Service, Logger: o.Logger})
+	if o.Page == nil {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if httpapi.Serves(r.URL.Path) {
+			h.ServeHTTP(w, r)
+			return
+		}
+		o.Page.ServeHTTP(w, r)
+	})
+}
+
+// Close ends all connections; requests under way are cut off after ctx ends.
+func (f *Front) Close(ctx context.Context) error {
+	f.once.Do(func() {
+		var errs []error
+		if f.http != nil {
+			if err := f.http.Shutdown(ctx); err != nil {
+				errs = append(errs, f.http.Close())
+			}
+		}
+		if f.redis != nil {
+			errs = append(errs, f.redis.Close())
+		}
+		f.wg.Wait()
+		f.err = errors.Join(errs...)
+	})
+	return f.err
+}
+
+// info is what Redis' INFO says.
+func info(s node.Status) string {
+	var b strings.Builder
+	line := func(format string, a ...any) { fmt.Fprintf(&b, format+"\r\n", a...) }
+	line("# Server")
+	line("redis_mode:standalone")
+	line("process_id:%s", s.ID)
+	line("")
+	line("# Stats")
+	line("total_commands_processed:%d", s.Requests)
+	line("total_error_replies:%d", s.Failed)
+	line("ids_issued:%d", s.Issued)
+	line("ids_per_sec:%d", int64(s.Rate))
+	line("")
+	line("# Worker")
+	line("state:%s", s.State)
+	line("worker_id:%d", s.Worker)
+	line("leases:%d", s.Leases)
+	line("leases_lost:%d", s.Lost)
+	line("clock_drift_ms:%.1f", s.Drift)
+	line("clock_skew_ms:%.1f", s.SkewMS)
+	line("clock_refused:%d", s.Refused)
+	return b.String()
+}

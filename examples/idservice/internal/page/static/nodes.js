@@ -1,0 +1,125 @@
+// One card a node. A card is made once and then only written to, so that a button keeps
+// the focus and a figure its selection while states come in.
+
+import { act, once } from "./actions.js";
+import { colour, count, mark, rate, reveal, span, write } from "./dom.js";
+
+const SAMPLES = 60;
+
+export class Nodes {
+  constructor(root, template) {
+    this.root = root;
+    this.template = template;
+    this.cards = new Map();
+  }
+
+  draw(state) {
+    const nodes = state.nodes ?? [];
+    const known = new Set(nodes.map((node) => node.id));
+    for (const [id, card] of this.cards) {
+      if (known.has(id)) continue;
+      card.root.remove();
+      this.cards.delete(id);
+    }
+    nodes.forEach((node, place) => {
+      let card = this.cards.get(node.id);
+      if (!card) {
+        card = new Card(this.template, node.id);
+        this.cards.set(node.id, card);
+      }
+      if (this.root.children[place] !== card.root) this.root.insertBefore(card.root, this.root.children[place] ?? null);
+      card.draw(node, place, state.acts);
+    });
+    // One scale for all: the sparklines are there to be compared.
+    const peak = Math.max(1, ...[...this.cards.values()].flatMap((card) => card.samples));
+    for (const card of this.cards.values()) card.spark(peak);
+  }
+}
+
+class Card {
+  constructor(template, id) {
+    this.root = template.content.cloneNode(true).firstElementChild;
+    this.id = id;
+    this.health = "";
+    this.samples = [];
+    this.fields = new Map([...this.root.querySelectorAll("[data-field]")].map((e) => [e.dataset.field, e]));
+    this.buttons = new Map([...this.root.querySelectorAll("[data-do]")].map((e) => [e.dataset.do, e]));
+    this.root.dataset.node = id;
+    this.does("power", () => [this.health === "down" ? "start" : "kill", {}]);
+    this.does("freeze", () => [this.health === "frozen" ? "thaw" : "freeze", {}]);
+    this.does("step", () => ["step", { by: "-2s" }]);
+    this.does("right", () => ["right", {}]);
+  }
+
+  /** does makes a button post what work says. */
+  does(name, work) {
+    const button = this.buttons.get(name);
+    button.addEventListener("click", () => once(button, async () => {
+      const [action, parameters] = work();
+      reveal(this.field("refused"), await act(action, { node: this.id, ...parameters }));
+    }));
+  }
+
+  field(name) {
+    return this.fields.get(name);
+  }
+
+  draw(node, place, acts) {
+    this.health = node.state;
+    this.root.dataset.state = node.state;
+    mark(this.root, "aria-label", `Node ${node.id}, ${node.state}`);
+    mark(this.root.querySelector(".swatch"), "class", `swatch ${colour(place)}`);
+    mark(this.root.querySelector("use"), "href", `#icon-${node.state}`);
+    write(this.field("id"), node.id);
+    write(this.field("state"), node.state);
+    write(this.field("worker"), node.worker < 0 ? "no worker id" : `worker ${node.worker}`);
+    reveal(this.field("error"), node.error);
+
+    write(this.field("rate"), rate(node.rate));
+    write(this.field("issued"), count(node.issued));
+    write(this.field("requests"), node.failed > 0 ? `${count(node.requests)} · ${count(node.failed)} failed` : count(node.requests));
+    write(this.field("renewed"), node.worker < 0 ? "–" : `${seconds(node.renewed)} ago (${seconds(node.ttl)})`);
+    write(this.field("leases"), `${count(node.leases)} · ${count(node.lost)}`);
+    write(this.field("drift"), node.skew >= 1 ? `${span(node.drift)}, skew ${span(node.skew)}` : span(node.drift));
+    this.field("drift").classList.toggle("bad", Math.abs(node.drift) >= 1000);
+    write(this.field("steps"), `${count(node.absorbed)} · ${count(node.refused)}`);
+    write(this.field("waits"), count(node.waits));
+    write(this.field("where"), `http ${node.http || "–"}\nredis ${node.redis || "–"}\n${node.owner === "" ? "" : `holder ${node.owner}`}`);
+
+    const down = node.state === "down";
+    const frozen = node.state === "frozen";
+    this.field("buttons").hidden = !acts;
+    this.label("power", down ? "Start" : "Kill", `${down ? "Start" : "Kill"} ${node.id}`, true);
+    this.label("freeze", frozen ? "Thaw" : "Freeze", `${frozen ? "Thaw" : "Freeze"} ${node.id}`, !down);
+    this.label("step", "Clock −2 s", `Set the clock of ${node.id} back by two seconds`, !frozen);
+    this.label("right", "Set right", `Set the clock of ${node.id} right`, !frozen);
+
+    this.samples.push(node.rate);
+    if (this.samples.length > SAMPLES) this.samples.shift();
+  }
+
+  /** label names a button and says what pressing it would do, if anything. */
+  label(name, text, title, on) {
+    const button = this.buttons.get(name);
+    write(button, text);
+    mark(button, "title", title);
+    mark(button, "aria-label", title);
+    mark(button, "aria-disabled", String(!on));
+  }
+
+  spark(peak) {
+    const high = 28;
+    // New samples come in at the right end, so that a short history does not stretch.
+    const first = (SAMPLES - this.samples.length) * 2;
+    const points = this.samples.map((n, i) => `${first + i * 2} ${(29 - (n / peak) * high).toFixed(1)}`);
+    const picture = this.root.querySelector(".spark");
+    picture.querySelector(".line").setAttribute("d", `M${points.join("L")}`);
+    picture.querySelector(".area").setAttribute("d", `M${first} 30L${points.join("L")}L118 30z`);
+    mark(picture, "aria-label", `ids per second, the last ${this.samples.length}, highest ${rate(Math.max(...this.samples))}`);
+  }
+}
+
+/** seconds writes a duration without a sign. */
+function seconds(ms) {
+  return `${(ms / 1000).toFixed(1)} s`;
+}

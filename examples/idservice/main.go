@@ -1,0 +1,77 @@
+// Command idservice makes ids that nobody else makes: several nodes lease worker ids from a
+// small store, and serve ids over HTTP and the Redis protocol. It is made of ashlar's
+// package snowflake.
+//
+//	go run ./examples/idservice               four nodes and a story, then a dashboard
+//	go run ./examples/idservice -check        the story alone; the last line counts what it proved
+//	idservice serve -config FILE -id NAME     one node of several processes
+//
+// What it promises, and which test holds it to that, is in GUARANTEES.md.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+)
+
+// Exit codes.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	name := ""
+	if len(args) > 0 {
+		name = args[0]
+	}
+	switch {
+	case name == "serve":
+		return report(serve(args[1:], stderr), stderr)
+	case name == "help" && len(args) > 1 && args[1] == "serve":
+		return report(serve([]string{"-help"}, stderr), stderr)
+	case name == "help":
+		usage(stdout)
+		return 0
+	case name == "" || name[0] == '-':
+		return report(story(args, stdout, stderr), stderr)
+	}
+	fmt.Fprintf(stderr, "idservice: unknown command %q; see idservice help\n", name)
+	return exitUsage
+}
+
+func usage(w io.Writer) {
+	fmt.Fprint(w, `usage: idservice [-check] [-ids N]                        four nodes in this process and their story
+       idservice serve -config FILE -id NAME [-dir DIR]   one node of a service
+
+A configuration: {"workers": 16, "ttl": "10s", "nodes": [
+  {"id": "n1", "http": "127.0.0.1:8301", "redis": "127.0.0.1:7301"}, {"id": "n2", "http": "127.0.0.1:8302"}]}
+
+Then, of any node:
+  curl http://HOST:PORT/id                 an id
+  curl http://HOST:PORT/id?n=1000          a thousand
+  curl http://HOST:PORT/decode/ID          what is in one
+  redis-cli -p PORT INCR orders            an id, as a counter
+`)
+}
+
+// errUsage is matched by what the caller of the program did wrong.
+var errUsage = errors.New("usage")
+
+// report turns an error into an exit code.
+func report(err error, stderr io.Writer) int {
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(stderr, "idservice:", err)
+		return exitUsage
+	}
+	fmt.Fprintln(stderr, "idservice:", err)
+	return exitFailed
+}

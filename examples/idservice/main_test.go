@@ -1,0 +1,66 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func runMain(args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = run(args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// TestStory plays the whole story with fewer ids.
+func TestStory(t *testing.T) {
+	code, out, errs := runMain("-check", "-ids", "300000")
+	require.Zero(t, code, "%s\n%s", out, errs)
+	require.Contains(t, out, ", 0 failed\n")
+	t.Log(out)
+}
+
+func TestUsage(t *testing.T) {
+	dir := t.TempDir()
+	empty, good, used := filepath.Join(dir, "empty.json"), filepath.Join(dir, "good.json"), filepath.Join(dir, "used.json")
+	require.NoError(t, os.WriteFile(empty, []byte(`{"nodes": []}`), 0o644))
+	require.NoError(t, os.WriteFile(good, []byte(`{"nodes": [{"id": "n1", "http": "127.0.0.1:0"}]}`), 0o644))
+	require.NoError(t, os.WriteFile(used, []byte(`{"nodes": [{"id": "n1", "http": "256.0.0.1:0"}]}`), 0o644))
+	for _, c := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"help"}, 0, ""},
+		{[]string{"help", "serve"}, 0, "config"},
+		{[]string{"-help"}, 0, "-check"},
+		{[]string{"dance"}, exitUsage, "unknown command"},
+		{[]string{"-x"}, exitUsage, "see idservice help"},
+		{[]string{"-check", "more"}, exitUsage, "unexpected"},
+		{[]string{"-check", "-ids", "0"}, exitUsage, "1,000"},
+		{[]string{"-check", "-ids", "many"}, exitUsage, "see idservice help"},
+		{[]string{"-check", "-dir", good}, exitFailed, "good.json"},
+		{[]string{"serve"}, exitUsage, "-config"},
+		{[]string{"serve", "-y"}, exitUsage, "see idservice help serve"},
+		{[]string{"serve", "-config", good, "-id", "n1", "-log", "loud"}, exitUsage, "LEVEL"},
+		{[]string{"serve", "-config", good, "-id", "n1", "more"}, exitUsage, "LEVEL"},
+		{[]string{"serve", "-config", good, "-id", "n2", "-dir", dir}, exitFailed, `no node "n2"`},
+		{[]string{"serve", "-config", good, "-id", "n1", "-dir", empty}, exitFailed, "empty.json"},
+		{[]string{"serve", "-config", empty, "-id", "n1", "-dir", dir}, exitFailed, "no nodes"},
+		{[]string{"serve", "-config", used, "-id", "n1", "-dir", dir}, exitFailed, "256.0.0.1"},
+		{[]string{"serve", "-config", good + "x", "-id", "n1"}, exitFailed, "good.jsonx"},
+	} {
+		code, _, errs := runMain(c.args...)
+		require.Equal(t, c.code, code, "%q: %s", c.args, errs)
+		require.Contains(t, errs, c.says, "%q", c.args)
+	}
+}
+
+func TestComma(t *testing.T) {
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", 100000: "100,000"} {
+		require.Equal(t, want, comma(n))
+	}
+}
