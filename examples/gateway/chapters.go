@@ -59,13 +59,15 @@ func (t *teller) isolation(ctx context.Context) error {
 			return err
 		}
 	}
-	search := func(int) local.Ask {
-		return local.Ask{Path: "/search?q=print", Key: local.OperatorKey, From: local.Address(5000), Gateway: 0}
+	asked := 0
+	search := func(i int) local.Ask {
+		return local.Ask{Path: "/search?q=print", Key: local.OperatorKey, From: local.Address(5000 + i), Gateway: 0}
 	}
 	t.client.Each(ctx, 4, 60, search, nil)
 	var quick local.Answer
 	err := t.await(ctx, "the breaker does not open", func() bool {
-		a, err := t.client.Do(ctx, search(0))
+		asked++
+		a, err := t.client.Do(ctx, search(100+asked))
 		quick = a
 		return err == nil && a.Status == http.StatusServiceUnavailable
 	})
@@ -82,9 +84,11 @@ func (t *teller) isolation(ctx context.Context) error {
 	}
 	begun := time.Now()
 	err = t.await(ctx, "the search does not come back", func() bool {
-		a, err := t.client.Do(ctx, search(0))
+		asked++
+		a, err := t.client.Do(ctx, search(100+asked))
 		return err == nil && a.Status == 200
 	})
+	t.client.Each(ctx, 1, 5, search, nil) // the breaker believes it after three
 	t.CheckErr(err, "and searches are answered again %v after their servers are back", round(time.Since(begun)))
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/rules"
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/upstream"
@@ -150,7 +151,9 @@ func bound(r rules.InFlight) (*ratelimit.Concurrency, error) {
 	if r.Adapt == "" {
 		return nil, nil
 	}
-	o := ratelimit.ConcurrencyOptions{Limit: r.Limit, Max: r.Max, MaxQueue: r.Queue, MaxWait: r.Wait.Or(defaultQueueWait)}
+	o := ratelimit.ConcurrencyOptions{
+		Limit: r.Limit, Min: r.Min, Max: r.Max, MaxQueue: r.Queue, MaxWait: r.Wait.Or(defaultQueueWait), Timeout: time.Duration(r.Slow),
+	}
 	for a := ratelimit.Fixed; a <= ratelimit.Vegas; a++ {
 		if a.String() == r.Adapt {
 			o.Adaptation = a

@@ -164,7 +164,7 @@ func (l *Local) Rules() *rules.Rules {
 		return p
 	}
 	sources := pool(Sources, l.Backends[:4]...)
-	sources.InFlight = rules.InFlight{Adapt: "gradient", Limit: 100, Max: 1000, Queue: 200, Wait: rules.Duration(2 * time.Second)}
+	sources.InFlight = rules.InFlight{Adapt: "gradient", Limit: 100, Min: 16, Max: 1000, Queue: 200, Wait: rules.Duration(2 * time.Second)}
 	return &rules.Rules{
 		Trusted: []string{"127.0.0.0/8", "::1/128"},
 		IP:      one("address", AddressLimit, rules.Duration(time.Second)),

@@ -248,7 +248,7 @@ func (p *Pool) check() error {
 	}
 	for _, n := range []int{
 		p.Health.Rise, p.Health.Fall, p.Eject.Failures, p.Retry.Attempts, p.Breaker.Requests,
-		p.InFlight.Limit, p.InFlight.Max, p.InFlight.Queue,
+		p.InFlight.Limit, p.InFlight.Min, p.InFlight.Max, p.InFlight.Queue,
 	} {
 		if n < 0 || n > maxNumber {
 			return fmt.Errorf("%d is not within 0 and %d", n, maxNumber)
@@ -262,11 +262,18 @@ func (p *Pool) check() error {
 			return fmt.Errorf("%d is no percentage", n)
 		}
 	}
-	if p.InFlight.Max > 0 && p.InFlight.Limit > p.InFlight.Max {
-		return fmt.Errorf("inFlight: limit %d is above max %d", p.InFlight.Limit, p.InFlight.Max)
+	if f := p.InFlight; orInt(f.Min, 1) > orInt(f.Max, 1000) || f.Adapt != "fixed" && f.Limit > 0 && (f.Limit < f.Min || f.Limit > orInt(f.Max, 1000)) {
+		return fmt.Errorf("inFlight: min %d, limit %d, max %d are not in order", f.Min, f.Limit, f.Max)
 	}
 	return times(p.Health.Every, p.Health.Timeout, p.Eject.For, p.Eject.Most, p.Retry.Backoff, p.Retry.Timeout,
-		p.Breaker.Window, p.Breaker.Rest, p.InFlight.Wait)
+		p.Breaker.Window, p.Breaker.Rest, p.InFlight.Wait, p.InFlight.Slow)
+}
+
+func orInt(n, def int) int {
+	if n == 0 {
+		return def
+	}
+	return n
 }
 
 func times(all ...Duration) error {

@@ -134,9 +134,12 @@ type Breaker struct {
 type InFlight struct {
 	Adapt string   `json:"adapt,omitempty"` // "fixed", "aimd", "gradient", "vegas"; empty: no bound
 	Limit int      `json:"limit,omitempty"` // the first bound; 0: 20
+	Min   int      `json:"min,omitempty"`   // 0: 1
 	Max   int      `json:"max,omitempty"`   // 0: 1,000
 	Queue int      `json:"queue,omitempty"` // who may wait
 	Wait  Duration `json:"wait,omitempty"`  // and how long; 0: 100 ms
+	// Slow makes what took longer count as a sign of overload, which "aimd" needs; 0: nothing does.
+	Slow Duration `json:"slow,omitempty"`
 }
 
 // Duration is a time.Duration that JSON writes as "250ms".

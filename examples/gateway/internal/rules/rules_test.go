@@ -78,6 +78,7 @@ func TestMalformedRules(t *testing.T) {
 		{`"name": "sources", `, `"name": "sources", "retry": {"attempts": 99}, `, "attempts"},
 		{`"name": "sources", `, `"name": "sources", "breaker": {"percent": 101}, `, "percentage"},
 		{`"name": "sources", `, `"name": "sources", "inFlight": {"adapt": "magic"}, `, "magic"},
+		{`"name": "sources", `, `"name": "sources", "inFlight": {"adapt": "aimd", "limit": 5, "min": 9}, `, "not in order"},
 	} {
 		require.Contains(t, good, c.from)
 		_, err := Parse([]byte(strings.Replace(good, c.from, c.to, 1)))
