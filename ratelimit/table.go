@@ -21,8 +21,9 @@ import (
 // the table is rebuilt. No sweeper runs. An entry whose at is 0 was never taken and ends
 // a probe.
 //
-// Tables grow by somewhat less than a third, from 7/12 to 3/4 full; growth rebuilds one
-// shard of some thousand keys under its lock, tens of microseconds.
+// Tables grow by somewhat less than a third, from 7/12 to 3/4 full. Growth rebuilds one
+// shard of two to four thousand keys under its lock, 0.1 to 0.2 ms; looking for idle keys
+// when all is full takes a tenth of that.
 
 type entry[K comparable] struct {
 	at   int64 // 0: free; before now: idle
