@@ -75,6 +75,7 @@ type Gateway struct {
 	total     Counts
 	underWay  atomic.Int64
 	clients   clients
+	buffers   buffers
 
 	mu     sync.Mutex
 	audits []Audit // guarded by mu

@@ -15,6 +15,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/upstream"
@@ -146,6 +147,7 @@ func (g *Gateway) chain(r *route, p *plan, to *pool) http.Handler {
 		Transport:      to.Pool,
 		ModifyResponse: func(res *http.Response) error { return r.decorate(res) },
 		ErrorHandler:   func(w http.ResponseWriter, _ *http.Request, err error) { proxyError(w, err) },
+		BufferPool:     &g.buffers,
 		ErrorLog:       slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
 	var next http.Handler = proxy
@@ -180,6 +182,20 @@ func (g *Gateway) chain(r *route, p *plan, to *pool) http.Handler {
 			OnDecision: func(q *http.Request, d ratelimit.Decision) { g.decided(r, callOf(q), d) },
 		})(admitted)
 }
+
+// buffers are what answers are copied through, kept for the next answer.
+type buffers struct{ pool sync.Pool }
+
+// Get implements httputil.BufferPool.
+func (b *buffers) Get() []byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return *p
+	}
+	return make([]byte, 32<<10)
+}
+
+// Put implements httputil.BufferPool.
+func (b *buffers) Put(p []byte) { b.pool.Put(&p) }
 
 // counted is what a request is counted for.
 func (p *plan) counted(r *route, c *call) []ratelimit.Request {
