@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ashlar-go/ashlar/examples/gateway/internal/rules"
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/upstream"
 	"github.com/ashlar-go/ashlar/ratelimit"
 )
@@ -74,6 +75,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if hasDots(r.URL.Path) || r.URL.Path == "" || r.URL.Path[0] != '/' {
 		// What a backend would take for another path must not be judged by this one.
 		refuse(out, http.StatusBadRequest, "The path has segments that are . or .., or is none.")
+		return
+	}
+	if p.cors(out, r) {
 		return
 	}
 	found, allowed := p.find(r)
@@ -145,7 +149,7 @@ func (g *Gateway) chain(r *route, p *plan, to *pool) http.Handler {
 	proxy := &httputil.ReverseProxy{
 		Rewrite:        func(pr *httputil.ProxyRequest) { rewrite(pr, r, p) },
 		Transport:      to.Pool,
-		ModifyResponse: func(res *http.Response) error { return r.decorate(res) },
+		ModifyResponse: func(res *http.Response) error { return r.decorate(res, p.rules) },
 		ErrorHandler:   func(w http.ResponseWriter, _ *http.Request, err error) { proxyError(w, err) },
 		BufferPool:     &g.buffers,
 		ErrorLog:       slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
@@ -276,7 +280,8 @@ func rewrite(pr *httputil.ProxyRequest, r *route, p *plan) {
 }
 
 // decorate changes an answer on its way to the client.
-func (r *route) decorate(res *http.Response) error {
+func (r *route) decorate(res *http.Response, all *rules.Rules) error {
+	ownCORS(all, res.Header)
 	for _, name := range []string{"Ratelimit", "Ratelimit-Policy", "X-Request-Id"} {
 		res.Header.Del(name) // these are the gateway's own
 	}

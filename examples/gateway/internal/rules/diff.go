@@ -26,6 +26,7 @@ func Diff(old, next *Rules) []string {
 		}
 	}
 	note("trusted", old.Trusted, next.Trusted)
+	note("cors", old.CORS, next.CORS)
 	note("ip", old.IP, next.IP)
 	note("user", old.User, next.User)
 	entries(note, "tier", tiers(old), tiers(next))

@@ -90,6 +90,9 @@ func (r *Rules) check() error {
 	if err := r.checkKeys(); err != nil {
 		return err
 	}
+	if err := r.CORS.check(); err != nil {
+		return fmt.Errorf("cors: %w", err)
+	}
 	pools := map[string]bool{}
 	for i := range r.Pools {
 		p := &r.Pools[i]
@@ -180,6 +183,27 @@ func checkLimits(of string, limits []Limit) error {
 		return fmt.Errorf("%s: more than 8 limits", of)
 	}
 	return nil
+}
+
+func (c *CORS) check() error {
+	if c == nil {
+		return nil
+	}
+	for _, o := range c.Origins {
+		u, err := url.Parse(o)
+		if o != "*" && (err != nil || u.Scheme == "" || u.Host == "" || o != u.Scheme+"://"+u.Host) {
+			return fmt.Errorf("origin %q is not https://host", o)
+		}
+	}
+	for _, h := range c.Headers {
+		if !isToken(h) {
+			return fmt.Errorf("header %q cannot be", h)
+		}
+	}
+	if len(c.Origins) == 0 {
+		return fmt.Errorf("no origins")
+	}
+	return times(c.MaxAge)
 }
 
 func (r *Route) check(pools map[string]bool) error {

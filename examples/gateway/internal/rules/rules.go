@@ -24,8 +24,16 @@ type Rules struct {
 	// Tiers are the limits of each key, by the name of its tier.
 	Tiers  map[string][]Limit `json:"tiers,omitempty"`
 	Keys   []Key              `json:"keys,omitempty"`
+	CORS   *CORS              `json:"cors,omitempty"` // nil: backends speak for themselves
 	Routes []Route            `json:"routes"`
 	Pools  []Pool             `json:"pools"`
+}
+
+// CORS says which other sites' pages may use the gateway from a browser.
+type CORS struct {
+	Origins []string `json:"origins"`           // "https://app.example.org"; "*": all
+	Headers []string `json:"headers,omitempty"` // that they may send
+	MaxAge  Duration `json:"maxAge,omitempty"`  // how long a browser may remember that; 0: 10 minutes
 }
 
 // Limit is a ratelimit.Limit and how it is counted.
