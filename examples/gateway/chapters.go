@@ -192,7 +192,7 @@ func (t *teller) overhead(ctx context.Context) error {
 	defer through.Close()
 	small := t.smallest()
 	var a, b gate.Histogram
-	const n = 1500
+	const n = 800
 	for i := range n {
 		one, err := direct.Do(ctx, local.Ask{Path: local.Escape("/", small)})
 		if err != nil {

@@ -44,7 +44,7 @@ const (
 const StoreTimeout = time.Second
 
 // AddressLimit is how many requests a second one address may make.
-const AddressLimit = 100
+const AddressLimit = 50
 
 // Options are the options of New.
 type Options struct {
