@@ -98,7 +98,7 @@ func (b *Backend) ejected(now time.Time) bool {
 }
 
 // memory is for how long a latency counts: after it, to a third.
-const memory = 5 * time.Second
+const memory = time.Second
 
 // expected is the latency to expect now. It falls while nothing is heard of the backend,
 // so that one that was slow is tried again.
