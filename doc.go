@@ -7,10 +7,13 @@
 //   - bloom: approximate set filters, growing and static
 //   - merkle: replica anti-entropy, and RFC 6962 proofs
 //   - vclock: version vectors, sibling sets, hybrid logical clock
+//   - cache: bounded concurrent map with an adaptive policy, bytes, groups of peers
 //   - ratelimit: rates, keyed and shared rates, work in flight, HTTP middleware
 //   - trie: exact top-k completion, mapped snapshots and a live index
 //   - snowflake: time-ordered ids, leases of worker ids, tickets
+//   - crawler/{robots,urlx,extract,sitemap,neardup}: what a polite crawler reads
 //
-// The systems under examples/ (kv: a replicated key-value store) are composed of these packages and of no other
-// engine; docs/ARCHITECTURE.md shows how they fit together.
+// The systems under examples/ are composed of these packages and of no other engine: kv, a
+// replicated key-value store; idservice, unique ids from many nodes. docs/ARCHITECTURE.md
+// shows how they fit together.
 package ashlar

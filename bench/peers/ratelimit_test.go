@@ -30,13 +30,6 @@ import (
 	"github.com/ashlar-go/ashlar/ratelimit"
 )
 
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
-
 // contender is one limiter in one situation; take gets a number to choose a key by.
 type contender struct {
 	name string

@@ -22,7 +22,9 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -68,6 +70,7 @@ type Member struct {
 type Cluster struct {
 	o    Options
 	list *memberlist.Memberlist
+	addr string
 	stop context.CancelFunc
 	done chan struct{}
 	once sync.Once
@@ -75,6 +78,11 @@ type Cluster struct {
 
 	mu    sync.Mutex // held during OnChange, so that calls keep their order
 	peers []string   // guarded by mu
+
+	// Who is alive, as memberlist told. Its own list hands out pointers to what it goes on
+	// changing.
+	aliveMu sync.Mutex
+	alive   map[string]Member // guarded by aliveMu: by name
 }
 
 // Open starts gossip and the rejoin loop. It does not wait for peers: a first node has
@@ -83,7 +91,7 @@ func Open(o Options) (*Cluster, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	c := &Cluster{o: o, done: make(chan struct{}), peers: o.Peers}
+	c := &Cluster{o: o, done: make(chan struct{}), peers: o.Peers, alive: map[string]Member{}}
 	cfg, err := c.config()
 	if err != nil {
 		return nil, err
@@ -92,6 +100,7 @@ func Open(o Options) (*Cluster, error) {
 		cfg.Transport.Shutdown()
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
+	c.addr = c.list.LocalNode().Address()
 	ctx, stop := context.WithCancel(context.Background())
 	c.stop = stop
 	go c.rejoin(ctx)
@@ -158,16 +167,13 @@ func (c *Cluster) config() (*memberlist.Config, error) {
 }
 
 // Addr is this node's gossip address.
-func (c *Cluster) Addr() string { return c.list.LocalNode().Address() }
+func (c *Cluster) Addr() string { return c.addr }
 
 // Members returns all members that are not dead, this node among them, in no order.
 func (c *Cluster) Members() []Member {
-	nodes := c.list.Members()
-	out := make([]Member, len(nodes))
-	for i, n := range nodes {
-		out[i] = member(n, true)
-	}
-	return out
+	c.aliveMu.Lock()
+	defer c.aliveMu.Unlock()
+	return slices.Collect(maps.Values(c.alive))
 }
 
 // AddPeers adds gossip addresses for the rejoin loop to look after.
@@ -217,8 +223,8 @@ func (c *Cluster) rejoin(ctx context.Context) {
 // missing lists the peers that no member answers to.
 func (c *Cluster) missing() []string {
 	alive := map[string]bool{}
-	for _, n := range c.list.Members() {
-		alive[n.Address()] = true
+	for _, m := range c.Members() {
+		alive[m.Addr] = true
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -239,6 +245,13 @@ func (e *events) NotifyUpdate(n *memberlist.Node) { e.changed(member(n, true)) }
 func (e *events) NotifyLeave(n *memberlist.Node)  { e.changed(member(n, false)) }
 
 func (e *events) changed(m Member) {
+	e.aliveMu.Lock()
+	if m.Alive {
+		e.alive[m.ID] = m
+	} else {
+		delete(e.alive, m.ID)
+	}
+	e.aliveMu.Unlock()
 	if e.o.OnChange == nil {
 		return
 	}
