@@ -3,10 +3,17 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -182,6 +189,55 @@ func TestServe(t *testing.T) {
 	require.NoError(t, <-ended)
 	_, err = net.Dial("tcp", serving["listen"].(string))
 	require.Error(t, err)
+}
+
+// TestServeTLS: clients speak TLS, and HTTP/2 if they like.
+func TestServeTLS(t *testing.T) {
+	backend, err := site.New("b1", os.DirFS(folder(t, 1)), nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, backend.Close()) })
+	dir := t.TempDir()
+	secret, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &secret.PublicKey, secret)
+	require.NoError(t, err)
+	key, err := x509.MarshalPKCS8PrivateKey(secret)
+	require.NoError(t, err)
+	for name, b := range map[string][]byte{
+		"cert.pem":    pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}),
+		"key.pem":     pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}),
+		"rules.json":  fmt.Appendf(nil, `{"routes": [{"name": "a", "path": "/", "pool": "p", "public": true}], "pools": [{"name": "p", "backends": [{"id": "b", "url": %q}]}]}`, backend.URL()),
+		"config.json": []byte(`{"listen": "127.0.0.1:0", "rules": "rules.json", "cert": "cert.pem", "key": "key.pem"}`),
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), b, 0o600))
+	}
+	c, err := readConfig(filepath.Join(dir, "config.json"))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	log := &lines{}
+	ended := make(chan error, 1)
+	go func() { ended <- serveConfig(ctx, c, slog.New(slog.NewJSONHandler(log, nil)), io.Discard) }()
+	serving := map[string]any{}
+	require.Eventually(t, func() bool { return log.find("gateway: serving", &serving) }, 10*time.Second, time.Millisecond)
+	parsed, err := x509.ParseCertificate(cert)
+	require.NoError(t, err)
+	roots := x509.NewCertPool()
+	roots.AddCert(parsed)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	res, err := (&http.Client{Transport: transport}).Post("https://"+serving["listen"].(string)+"/echo", "text/plain", strings.NewReader("abc"))
+	require.NoError(t, err)
+	b, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, "abc", string(b))
+	require.Equal(t, 2, res.ProtoMajor)
+	cancel()
+	require.NoError(t, <-ended)
 }
 
 // lines are what was written, for reading beside it.

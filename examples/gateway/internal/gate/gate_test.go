@@ -361,9 +361,43 @@ func TestReload(t *testing.T) {
 	require.Len(t, x.Audits(), mostAudits)
 }
 
-// TestAdaptiveBound: a pool that gets slow under load takes less at once, and the rest is
-// told to come again.
+// roundTrip is a backend without a network.
+type roundTrip func(r *http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestAdaptiveBound: a pool that can do four things at once is not asked for forty, when
+// it has become clear that this only makes all of them wait.
 func TestAdaptiveBound(t *testing.T) {
+	room := make(chan bool, 4)
+	x := newRig(t, func(s string) string {
+		return strings.Replace(s, `"name": "p",`, `"name": "p", "inFlight": {"adapt": "gradient", "limit": 40, "max": 40},`, 1)
+	}, Options{Dial: roundTrip(func(r *http.Request) (*http.Response, error) {
+		room <- true
+		<-time.After(2 * time.Millisecond) // its work
+		<-room
+		return &http.Response{StatusCode: 200, Request: r, Header: http.Header{}, Body: http.NoBody}, nil
+	})})
+	load := func(clients int, until func() bool) {
+		var wg sync.WaitGroup
+		begun := time.Now()
+		for range clients {
+			wg.Go(func() {
+				for !until() && time.Since(begun) < 20*time.Second {
+					x.do("GET", "/free/a.txt")
+				}
+			})
+		}
+		wg.Wait()
+	}
+	begun := time.Now()
+	load(1, func() bool { return time.Since(begun) > 400*time.Millisecond })
+	load(40, func() bool { return x.Look().Pools[0].Bound < 30 })
+	require.Less(t, x.Look().Pools[0].Bound, 30)
+}
+
+// TestBound: who finds no room is told to come again.
+func TestBound(t *testing.T) {
 	x := newRig(t, func(s string) string {
 		return strings.Replace(s, `"name": "p",`, `"name": "p", "inFlight": {"adapt": "fixed", "limit": 2},`, 1)
 	}, Options{})

@@ -62,9 +62,18 @@ func (l Limits) open(event func(text string)) (*counter, error) {
 		return nil, err
 	}
 	if l.Edge {
+		// While Redis is away every synchronisation fails; that is news now and then.
+		news, err := ratelimit.New(ratelimit.Every(10 * time.Second))
+		if err != nil {
+			return nil, err
+		}
 		e, err := ratelimit.NewEdge(store, ratelimit.EdgeOptions{
 			Every: time.Duration(l.Every), Timeout: time.Duration(l.Timeout),
-			OnError: func(err error) { event("limits could not be synchronised: " + err.Error()) },
+			OnError: func(err error) {
+				if news.Allow() {
+					event("limits could not be synchronised: " + err.Error())
+				}
+			},
 		})
 		if err != nil {
 			return nil, err

@@ -269,7 +269,7 @@ func rewrite(pr *httputil.ProxyRequest, r *route, p *plan) {
 	}
 	pr.SetXForwarded()
 	// Who it is for says the gateway, and nobody else. The key itself stays here.
-	for _, name := range []string{"X-Api-Key", "Authorization", "X-User", "X-Tier"} {
+	for _, name := range []string{"X-Api-Key", "Authorization", "X-User", "X-Tier", "X-Real-Ip", "True-Client-Ip"} {
 		out.Header.Del(name)
 	}
 	if c.who != nil {
