@@ -51,6 +51,44 @@ func (t *teller) restarts(ctx context.Context) error {
 	return nil
 }
 
+// keeps: what many ask for is asked for once, and outlives its backends.
+func (t *teller) keeps(ctx context.Context) error {
+	t.Chapter("What many ask for is kept")
+	served := func() (n int64) {
+		for _, b := range t.local.Backends[:4] {
+			n += b.Served()
+		}
+		return n
+	}
+	files := min(10, len(t.names))
+	ask := func(i int) local.Ask {
+		return local.Ask{Path: local.Escape("/kept/", t.names[i%files]), From: local.Address(2000 + i%1000), Gateway: i / files}
+	}
+	before := served()
+	tally := t.client.Each(ctx, 16, 1000, ask, nil)
+	asked := served() - before
+	t.Check(tally.Count(200) == 1000 && asked == int64(files*len(t.local.Gateways)),
+		"1000 requests for %d files: backends are asked %d times, once by each gateway for each", files, asked)
+	for _, b := range t.local.Backends[:4] {
+		if err := b.Kill(); err != nil {
+			return err
+		}
+	}
+	tally = t.client.Each(ctx, 4, 100, ask, nil)
+	t.Check(tally.Count(200) == 100, "and all four are killed: of 100 requests %v", tally)
+	for _, b := range t.local.Backends[:4] {
+		if err := b.Start(); err != nil {
+			return err
+		}
+	}
+	for _, b := range t.local.Backends[:4] {
+		if err := t.await(ctx, b.ID+" is not found again", t.is(b.ID, upstream.Up)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // isolation: one service is gone altogether; the other does not notice.
 func (t *teller) isolation(ctx context.Context) error {
 	t.Chapter("A whole service is gone")

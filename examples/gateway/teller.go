@@ -59,7 +59,7 @@ func (t *teller) show(kind, format string, args ...any) {
 
 func (t *teller) tell(ctx context.Context) error {
 	for _, chapter := range []func(context.Context) error{
-		t.begin, t.everyFile, t.policies, t.tiers, t.attack, t.restarts, t.isolation, t.shared, t.newRules, t.overhead,
+		t.begin, t.everyFile, t.policies, t.tiers, t.attack, t.restarts, t.keeps, t.isolation, t.shared, t.newRules, t.overhead,
 	} {
 		if err := chapter(ctx); err != nil {
 			return err

@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ashlar-go/ashlar/cache"
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/rules"
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/upstream"
 )
@@ -76,6 +77,7 @@ type Gateway struct {
 	underWay  atomic.Int64
 	clients   clients
 	buffers   buffers
+	kept      *cache.Cache[wanted, *kept]
 
 	mu     sync.Mutex
 	audits []Audit // guarded by mu
@@ -100,9 +102,12 @@ func New(o Options) (*Gateway, error) {
 	if g.counter, err = o.Limits.open(func(text string) { g.event(Event{Text: text}) }); err != nil {
 		return nil, err
 	}
+	if err := g.openKept(); err != nil {
+		return nil, errors.Join(err, g.counter.close())
+	}
 	p, err := g.build(o.Rules, nil)
 	if err != nil {
-		return nil, errors.Join(err, g.counter.close())
+		return nil, errors.Join(err, g.kept.Close(), g.counter.close())
 	}
 	g.plan.Store(p)
 	g.audits = append(g.audits, Audit{At: time.Now(), By: "start", Changes: rules.Diff(nil, o.Rules)})
@@ -146,6 +151,7 @@ func (g *Gateway) load(file []byte, a *Audit) error {
 	}
 	a.Changes = rules.Diff(old.rules, next)
 	g.plan.Store(p)
+	g.kept.Clear() // what is kept is what the old rules have made of it
 	return old.retire(p)
 }
 
@@ -178,7 +184,7 @@ func (g *Gateway) Close() error {
 		return nil
 	}
 	g.closed = true
-	err := errors.Join(g.plan.Load().retire(nil), g.counter.close())
+	err := errors.Join(g.kept.Close(), g.plan.Load().retire(nil), g.counter.close())
 	if g.own != nil {
 		g.own.CloseIdleConnections()
 	}

@@ -44,6 +44,7 @@ type route struct {
 	requests []ratelimit.Request // of the route's own limits
 	counts   *Counts
 	handler  http.Handler
+	upstream http.Handler // what is behind limits, keys and what is kept
 }
 
 // build makes a plan; old is the one that it takes the place of, and may be nil.

@@ -158,6 +158,8 @@ func (g *Gateway) chain(r *route, p *plan, to *pool) http.Handler {
 	if to.bound != nil {
 		next = ratelimit.InFlight(to.bound, priority, nil)(next)
 	}
+	r.upstream = next
+	next = g.keeping(r, p, next)
 	most := r.MaxBody
 	if most == 0 {
 		most = defaultBody

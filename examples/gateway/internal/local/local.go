@@ -179,6 +179,7 @@ func (l *Local) Rules() *rules.Rules {
 		},
 		Routes: []rules.Route{
 			{Name: "src", Path: "/src/", Pool: Sources, Strip: true, Public: true, Methods: []string{"GET", "HEAD"}, Timeout: ms(10_000)},
+			{Name: "kept", Path: "/kept/", Pool: Sources, Strip: true, Public: true, Timeout: ms(10_000), Cache: hour},
 			{Name: "search", Path: "/search", Pool: Search, Cost: &cost, Timeout: ms(3000)},
 			{Name: "echo", Path: "/echo", Pool: Search, Timeout: ms(3000), MaxBody: 64 << 10},
 		},
