@@ -14,11 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// dialed is a backend without a network.
-type dialed func(r *http.Request) (*http.Response, error)
-
-func (d dialed) RoundTrip(r *http.Request) (*http.Response, error) { return d(r) }
-
 // says is an answer with a body and headers, told as in rig.do.
 func says(r *http.Request, status int, body string, set ...string) *http.Response {
 	res := &http.Response{
@@ -40,7 +35,7 @@ func keepFiles(s string) string {
 func TestKept(t *testing.T) {
 	var asked atomic.Int64
 	enough := make(chan bool)
-	x := newRig(t, keepFiles, Options{Dial: dialed(func(r *http.Request) (*http.Response, error) {
+	x := newRig(t, keepFiles, Options{Dial: roundTrip(func(r *http.Request) (*http.Response, error) {
 		asked.Add(1)
 		<-enough
 		for _, name := range []string{"X-User", "X-Tier", "X-Forwarded-For", "Cookie", "X-Api-Key", "Referer"} {
@@ -115,7 +110,7 @@ func TestNotKept(t *testing.T) {
 		{what: "on condition", status: 200, ask: []string{"If-None-Match", `"x"`}},
 	} {
 		var asked atomic.Int64
-		x := newRig(t, keepFiles, Options{Dial: dialed(func(r *http.Request) (*http.Response, error) {
+		x := newRig(t, keepFiles, Options{Dial: roundTrip(func(r *http.Request) (*http.Response, error) {
 			n := asked.Add(1)
 			res := says(r, c.status, "answer", c.set...)
 			if c.breakOff && n == 1 { // without a length nobody could tell but by the error
@@ -147,7 +142,7 @@ func TestKeptWhileBackendsAreGone(t *testing.T) {
 	x := newRig(t, func(s string) string {
 		return strings.Replace(s, `"path": "/free/",`, `"path": "/free/", "cache": "1ms",`, 1)
 	}, Options{
-		Dial: dialed(func(r *http.Request) (*http.Response, error) {
+		Dial: roundTrip(func(r *http.Request) (*http.Response, error) {
 			if gone.Load() {
 				return nil, errors.New("gone")
 			}
