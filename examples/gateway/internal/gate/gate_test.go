@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -235,60 +233,6 @@ func TestGuessingKeys(t *testing.T) {
 	require.NotEmpty(t, x.log.String())
 	require.NotContains(t, x.log.String(), "guess")
 	require.NotContains(t, x.log.String(), "secret")
-}
-
-// TestBadRequests: each is answered with what is wrong, none reaches the backend, and the
-// gateway goes on.
-func TestBadRequests(t *testing.T) {
-	x := newRig(t, as, Options{})
-	for _, c := range []struct {
-		what   string
-		raw    string
-		status int
-	}{
-		{"no HTTP", "hello\r\n\r\n", 400},
-		{"no host", "GET /echo HTTP/1.1\r\n\r\n", 400},
-		{"two hosts", "GET /echo HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400},
-		{"dot segments", "GET /files/../search HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-		{"dot segments, encoded", "GET /files/%2e%2e/search HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-		{"dot segments, slash encoded", "GET /files/..%2fsearch HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-		{"no path", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-		{"tunnel", "CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n", 400},
-		{"bad escape", "GET /files/%zz HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-		{"no key", "GET /search?q=a HTTP/1.1\r\nHost: a\r\n\r\n", 401},
-		{"unknown key", "GET /search?q=a HTTP/1.1\r\nHost: a\r\nX-Api-Key: nope\r\n\r\n", 401},
-		{"unknown key where none is needed", "GET /echo HTTP/1.1\r\nHost: a\r\nX-Api-Key: nope\r\n\r\n", 401},
-		{"empty key", "GET /search?q=a HTTP/1.1\r\nHost: a\r\nX-Api-Key:\r\n\r\n", 401},
-		{"two keys", "GET /search?q=a HTTP/1.1\r\nHost: a\r\nX-Api-Key: secret1\r\nX-Api-Key: secret2\r\n\r\n", 401},
-		{"key and token", "GET /search?q=a HTTP/1.1\r\nHost: a\r\nX-Api-Key: secret1\r\nAuthorization: Bearer secret1\r\n\r\n", 401},
-		{"another scheme", "GET /search?q=a HTTP/1.1\r\nHost: a\r\nAuthorization: Basic secret1\r\n\r\n", 401},
-		{"huge key", "GET /search?q=a HTTP/1.1\r\nHost: a\r\nX-Api-Key: " + strings.Repeat("x", 10_000) + "\r\n\r\n", 401},
-		{"forwarded for nobody", "GET /echo HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: somebody\r\n\r\n", 400},
-		{"forwarded with a port out of range", "GET /echo HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.2.3.4:99999999\r\n\r\n", 400},
-		{"forwarded by an empty list", "GET /echo HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: ,\r\n\r\n", 400},
-		{"body too long", "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n" + strings.Repeat("x", 1001), 413},
-		{"length beyond all", "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n", 400},
-		{"negative length", "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400},
-		{"length and chunks", "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: gzip\r\n\r\nabc", 501},
-		{"chunks too long together", "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + strings.Repeat("64\r\n"+strings.Repeat("x", 100)+"\r\n", 11) + "0\r\n\r\n", 413},
-		{"broken chunks", "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400},
-		{"body that never ends", "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n", 408},
-		{"body that never comes", "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n", 408},
-	} {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(x.url, "http://"))
-		require.NoError(t, err)
-		require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
-		_, err = io.WriteString(conn, c.raw)
-		require.NoError(t, err, c.what)
-		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		require.NoError(t, err, c.what)
-		b, _ := io.ReadAll(res.Body)
-		require.Equal(t, c.status, res.StatusCode, "%s: %s", c.what, b)
-		conn.Close()
-	}
-	require.LessOrEqual(t, x.backend.Served(), int64(4), "only the bodies that went on for too long have got there")
-	res, _ := x.do("GET", "/files/a.txt")
-	require.Equal(t, 200, res.StatusCode)
 }
 
 // TestBackendErrors: what clients are told of backends that fail.
