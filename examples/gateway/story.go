@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/ashlar-go/ashlar/examples/gateway/internal/gate"
+	"github.com/ashlar-go/ashlar/examples/gateway/internal/local"
+	"github.com/ashlar-go/ashlar/examples/gateway/internal/view"
+	told "github.com/ashlar-go/ashlar/examples/internal/story"
+)
+
+// Ports of the story, if they are free.
+const (
+	dashPort = 8000
+	gatePort = 8080 // of g1; g2 has the next
+)
+
+// Which files are served: so many, and none that an answer could break off in.
+const (
+	mostFiles   = 3000
+	largestFile = 64 << 10
+)
+
+// patience is how long the story waits for anything.
+const patience = 30 * time.Second
+
+type storyFlags struct {
+	check bool
+	data  string
+}
+
+// story tells the story, and then serves until Ctrl-C.
+func story(args []string, stdout, stderr io.Writer) (err error) {
+	fs := flag.NewFlagSet("gateway", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.Usage = func() { usage(stderr); fs.PrintDefaults() }
+	var o storyFlags
+	fs.BoolVar(&o.check, "check", false, "end after the story; the last line says how much of it held")
+	fs.StringVar(&o.data, "data", "", "`folder` whose files are served (the sources of Go's standard library)")
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return fmt.Errorf("%w: see gateway help", errUsage)
+	}
+	if fs.NArg() > 0 {
+		return fmt.Errorf("%w: unexpected %q; see gateway help", errUsage, fs.Arg(0))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	if o.data == "" {
+		if o.data, err = goSources(ctx); err != nil {
+			return err
+		}
+	}
+	t := &teller{Story: told.New(stdout, isTerminal(stdout)), data: o.data}
+	if err := t.open(ctx, o); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.close()) }()
+	if err := t.tell(ctx); err != nil {
+		if ctx.Err() != nil {
+			return errors.New("interrupted")
+		}
+		return err
+	}
+	if err := t.Close(); err != nil || o.check {
+		return err
+	}
+	return t.goOn(ctx, stdout)
+}
+
+// goOn serves until ctx is done, with rules in a file that can be edited meanwhile.
+func (t *teller) goOn(ctx context.Context, stdout io.Writer) error {
+	dir, err := os.MkdirTemp("", "ashlar-gateway-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "rules.json")
+	b, err := json.MarshalIndent(t.local.Gateways[0].Rules(), "", "  ")
+	if err == nil {
+		err = os.WriteFile(path, append(b, '\n'), 0o600)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "\nThe gateways go on. Dashboard: http://%s/   metrics: http://%[1]s/metrics\n", t.dashAddr)
+	fmt.Fprintf(stdout, "Edit their rules while they run: %s\nTry:\n", path)
+	fmt.Fprintf(stdout, "  curl -i http://%s/src/fmt/print.go\n", t.local.Addrs[0])
+	fmt.Fprintf(stdout, "  curl -i -H 'X-API-Key: %s' 'http://%s/search?q=print'\n", local.PremiumKey, t.local.Addrs[1])
+	fmt.Fprintf(stdout, "  for i in $(seq 12); do curl -s -o /dev/null -w '%%{http_code} ' -H 'X-API-Key: %s' 'http://%s/search?q=go'; done\n", local.StandbyKey, t.local.Addrs[0])
+	fmt.Fprintln(stdout, "Ctrl-C ends them.")
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		watchRules(ctx, path, 300*time.Millisecond, t.local.LoadFile, func(err error) { t.event(gate.Event{At: time.Now(), Text: err.Error()}) })
+	})
+	<-ctx.Done()
+	wg.Wait()
+	return nil
+}
+
+// goSources is where the standard library's sources are.
+func goSources(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+	if err != nil {
+		return "", fmt.Errorf("go env GOROOT: %w (-data names another folder to serve)", err)
+	}
+	return filepath.Join(strings.TrimSpace(string(out)), "src"), nil
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// open starts backends, gateways and the dashboard.
+func (t *teller) open(ctx context.Context, o storyFlags) (err error) {
+	if t.names, err = local.List(ctx, o.data, mostFiles, largestFile); err != nil {
+		return err
+	}
+	addr, port := "127.0.0.1:0", 0
+	if !o.check {
+		if free(dashPort) {
+			addr = fmt.Sprint("127.0.0.1:", dashPort)
+		}
+		if free(gatePort) && free(gatePort+1) {
+			port = gatePort
+		}
+	}
+	if t.local, err = local.New(ctx, local.Options{Dir: o.data, Names: t.names, Port: port, Event: t.event}); err != nil {
+		return err
+	}
+	t.client = local.NewClient(t.local.Addrs...)
+	t.view = view.New(view.Options{Name: "gateway", World: t.local})
+	d, err := t.view.Dash()
+	if err != nil {
+		return errors.Join(err, t.close())
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return errors.Join(err, d.Close(), t.close())
+	}
+	t.dashAddr = l.Addr().String()
+	server := &http.Server{Handler: d, ReadHeaderTimeout: 10 * time.Second}
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = server.Serve(l) }) // ends by closeDash
+	t.closeDash = func() error {
+		err := errors.Join(d.Close(), server.Close())
+		wg.Wait()
+		return err
+	}
+	t.shown.Store(t.view)
+	return nil
+}
+
+func free(port int) bool {
+	l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port))
+	if err != nil {
+		return false
+	}
+	l.Close()
+	return true
+}
+
+func (t *teller) close() error {
+	if t.closeDash != nil {
+		if err := t.closeDash(); err != nil {
+			return errors.Join(err, t.local.Close())
+		}
+	}
+	t.client.Close()
+	return t.local.Close()
+}
+
+// event is a gateway's note, for the dashboard: the story has its own lines.
+func (t *teller) event(e gate.Event) {
+	if v := t.shown.Load(); v != nil {
+		v.Add(e)
+	}
+}
