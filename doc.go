@@ -15,6 +15,6 @@
 //
 // The systems under examples/ are composed of these packages and of no other engine: kv, a
 // replicated key-value store; idservice, unique ids from many nodes; autocomplete, suggestions
-// while people type. docs/ARCHITECTURE.md
+// while people type; gateway, limits and routes in front of services. docs/ARCHITECTURE.md
 // shows how they fit together.
 package ashlar
