@@ -158,7 +158,7 @@ func (c *Cache[K, V]) Fetch(ctx context.Context, k K) (V, error) {
 	return c.fetch(ctx, h, k, func(ctx context.Context) (V, error) { return c.opts.Load(ctx, k) })
 }
 
-// plain reports whether an entry is alive and not due for a reload.
+// plain reports whether an entry is alive and surely not due for a reload.
 func (c *Cache[K, V]) plain(m uint32) bool {
 	if m&^usesMask == 0 {
 		return true
@@ -167,7 +167,7 @@ func (c *Cache[K, V]) plain(m uint32) bool {
 		return false
 	}
 	now := c.now()
-	return now-c.sweptFrom.Load() <= int64(sweepPeriod) && !over(m, now, c.keep) && !c.due(m, now)
+	return now-c.sweptFrom.Load() <= int64(sweepPeriod) && !over(m, now, c.keep) && !c.mayBeDue(m, now)
 }
 
 // FetchFunc is Fetch with a loader of its own, which callers of Fetch for the same key may
@@ -237,6 +237,19 @@ func (c *Cache[K, V]) glance(ctx context.Context, h uint32, k K, load loader[V])
 		return v, stale
 	}
 	return v, missing
+}
+
+// farthest is beyond what -ln(1-u) can be for a float u below 1.
+const farthest = 37
+
+// mayBeDue reports whether due could say yes. It draws nothing: an early reload is up to one
+// draw a Fetch, two would square its chance.
+func (c *Cache[K, V]) mayBeDue(m uint32, now int64) bool {
+	if m>>endShift == 0 || c.opts.RefreshAhead == 0 && c.opts.EarlyBeta == 0 {
+		return false
+	}
+	rest := left(m, now) - c.keep
+	return rest < c.opts.RefreshAhead || float64(rest) <= farthest*c.opts.EarlyBeta*float64(c.loads.usual.Load())
 }
 
 // due reports whether an entry that is alive should be reloaded already.
