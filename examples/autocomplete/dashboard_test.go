@@ -11,7 +11,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/local"
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/page"
 	"github.com/ashlar-go/ashlar/examples/internal/dash"
 	told "github.com/ashlar-go/ashlar/examples/internal/story"
@@ -48,7 +47,7 @@ func TestDashboard(t *testing.T) {
 	}
 	becomes := func(id string, up bool) {
 		t.Helper()
-		require.NoError(t, local.Await(t.Context(), func() bool {
+		require.NoError(t, told.Await(t.Context(), func() bool {
 			for _, n := range state().Status.Nodes {
 				if n.ID == id {
 					return n.Up == up

@@ -15,8 +15,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/local"
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/router"
+	told "github.com/ashlar-go/ashlar/examples/internal/story"
 )
 
 // fleet is the service as real processes.
@@ -112,7 +112,7 @@ func (f *fleet) get(path string, out any) bool {
 func (f *fleet) await(what string, ok func() bool) {
 	f.t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
-	require.NoError(f.t, local.Await(f.t.Context(), func() bool { return ok() || time.Now().After(deadline) }))
+	require.NoError(f.t, told.Await(f.t.Context(), func() bool { return ok() || time.Now().After(deadline) }))
 	require.True(f.t, ok(), what)
 }
 

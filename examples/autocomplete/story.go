@@ -9,10 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -78,7 +75,8 @@ func story(args []string, stdout, stderr io.Writer) (err error) {
 		}
 		defer os.RemoveAll(o.dir)
 	}
-	t := &teller{Story: told.New(stdout, isTerminal(stdout)), o: o}
+	t := &teller{Story: told.New(stdout, told.IsTerminal(stdout)), o: o}
+	t.Mirror(t.show)
 	if err := t.open(); err != nil {
 		return err
 	}
@@ -110,23 +108,12 @@ func readTerms(ctx context.Context, terms, src string) (c corpus.Counts, from st
 		return c, terms, err
 	}
 	if src == "" {
-		out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
-		if err != nil {
-			return nil, "", fmt.Errorf("go env GOROOT: %w (-terms names a file to read in place of Go's sources)", err)
+		if src, err = told.GoSources(ctx); err != nil {
+			return nil, "", fmt.Errorf("%w (-terms names a file to read in place of Go's sources)", err)
 		}
-		src = filepath.Join(strings.TrimSpace(string(out)), "src")
 	}
 	c, err = corpus.GoSources(ctx, src)
 	return c, src, err
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // open starts three nodes, the router and the page.
@@ -157,7 +144,7 @@ func (t *teller) open() (err error) {
 	}
 	api := httpapi.New(httpapi.Options{Router: t.cluster.Router, Admin: d, Client: clientBy(clientHeader)})
 	addr := "127.0.0.1:0"
-	if !t.o.check && free(port) {
+	if !t.o.check && told.PortFree(port) {
 		addr = fmt.Sprintf("127.0.0.1:%d", port)
 	}
 	l, err := net.Listen("tcp", addr)
@@ -186,15 +173,6 @@ func clientBy(header string) func(*http.Request) string {
 		}
 		return host
 	}
-}
-
-func free(port int) bool {
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil {
-		return false
-	}
-	l.Close()
-	return true
 }
 
 func (t *teller) close() error {

@@ -53,29 +53,9 @@ type counted struct {
 	count float64
 }
 
-// Say, Chapter and Check are the story's, and show on the page too.
-
-func (t *teller) Say(format string, args ...any) {
-	t.Story.Say(format, args...)
-	t.show("says", format, args...)
-}
-
-func (t *teller) Chapter(format string, args ...any) {
-	t.Story.Chapter(format, args...)
-	t.show("chapter", format, args...)
-}
-
-func (t *teller) Check(ok bool, format string, args ...any) bool {
-	kind := "checks"
-	if !ok {
-		kind = "fails"
-	}
-	t.show(kind, format, args...)
-	return t.Story.Check(ok, format, args...)
-}
-
-func (t *teller) show(kind, format string, args ...any) {
-	t.view.Add(page.Event{Kind: kind, Text: fmt.Sprintf(format, args...)})
+// show has the dashboard show what the story says.
+func (t *teller) show(kind, text string) {
+	t.view.Add(page.Event{Kind: kind, Text: text})
 }
 
 func (t *teller) tell(ctx context.Context) error {
@@ -318,7 +298,7 @@ func (t *teller) now(ctx context.Context) error {
 		res, err := t.suggest(ctx, prefix, 5, "&fuzzy=0")
 		return err == nil && len(res.Suggestions) > 0 && res.Suggestions[0].Query == news
 	}
-	if !t.await(ctx, "the burst is suggested", func(ctx context.Context) error { return local.Await(ctx, found) }) {
+	if !t.await(ctx, "the burst is suggested", func(ctx context.Context) error { return told.Await(ctx, found) }) {
 		return nil
 	}
 	took := time.Since(logged)

@@ -10,10 +10,8 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -65,11 +63,12 @@ func story(args []string, stdout, stderr io.Writer) (err error) {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	if o.data == "" {
-		if o.data, err = goSources(ctx); err != nil {
-			return err
+		if o.data, err = told.GoSources(ctx); err != nil {
+			return fmt.Errorf("%w (-data names another folder)", err)
 		}
 	}
-	t := &teller{Story: told.New(stdout, isTerminal(stdout)), data: o.data}
+	t := &teller{Story: told.New(stdout, told.IsTerminal(stdout)), data: o.data}
+	t.Mirror(t.show)
 	if err := t.open(ctx, o); err != nil {
 		return err
 	}
@@ -116,24 +115,6 @@ func (t *teller) goOn(ctx context.Context, stdout io.Writer) error {
 	return nil
 }
 
-// goSources is where the standard library's sources are.
-func goSources(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
-	if err != nil {
-		return "", fmt.Errorf("go env GOROOT: %w (-data names another folder to serve)", err)
-	}
-	return filepath.Join(strings.TrimSpace(string(out)), "src"), nil
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
 // open starts backends, gateways and the dashboard.
 func (t *teller) open(ctx context.Context, o storyFlags) (err error) {
 	if t.names, err = local.List(ctx, o.data, mostFiles, largestFile); err != nil {
@@ -141,10 +122,10 @@ func (t *teller) open(ctx context.Context, o storyFlags) (err error) {
 	}
 	addr, port := "127.0.0.1:0", 0
 	if !o.check {
-		if free(dashPort) {
+		if told.PortFree(dashPort) {
 			addr = fmt.Sprint("127.0.0.1:", dashPort)
 		}
-		if free(gatePort) && free(gatePort+1) {
+		if told.PortFree(gatePort) && told.PortFree(gatePort+1) {
 			port = gatePort
 		}
 	}
@@ -172,15 +153,6 @@ func (t *teller) open(ctx context.Context, o storyFlags) (err error) {
 	}
 	t.shown.Store(t.view)
 	return nil
-}
-
-func free(port int) bool {
-	l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port))
-	if err != nil {
-		return false
-	}
-	l.Close()
-	return true
 }
 
 func (t *teller) close() error {

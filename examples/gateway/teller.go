@@ -32,29 +32,9 @@ type teller struct {
 	closeDash func() error
 }
 
-// Say, Chapter and Check are the story's, and show on the dashboard too.
-
-func (t *teller) Say(format string, args ...any) {
-	t.Story.Say(format, args...)
-	t.show("says", format, args...)
-}
-
-func (t *teller) Chapter(format string, args ...any) {
-	t.Story.Chapter(format, args...)
-	t.show("chapter", format, args...)
-}
-
-func (t *teller) Check(ok bool, format string, args ...any) bool {
-	if ok {
-		t.show("checks", format, args...)
-	} else {
-		t.show("fails", format, args...)
-	}
-	return t.Story.Check(ok, format, args...)
-}
-
-func (t *teller) show(kind, format string, args ...any) {
-	t.view.Show(page.Event{Kind: kind, Text: fmt.Sprintf(format, args...)})
+// show has the dashboard show what the story says.
+func (t *teller) show(kind, text string) {
+	t.view.Show(page.Event{Kind: kind, Text: text})
 }
 
 func (t *teller) tell(ctx context.Context) error {

@@ -21,9 +21,9 @@ import (
 
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/client"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/ledger"
-	"github.com/ashlar-go/ashlar/examples/idservice/internal/local"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/node"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/page"
+	told "github.com/ashlar-go/ashlar/examples/internal/story"
 	"github.com/ashlar-go/ashlar/internal/testkit"
 )
 
@@ -132,7 +132,7 @@ func (f *fleet) awaitServing(want int) {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
 	defer cancel()
-	require.NoError(f.t, local.Await(ctx, func() bool {
+	require.NoError(f.t, told.Await(ctx, func() bool {
 		n := 0
 		for i := range f.procs {
 			if s, ok := f.status(i); ok && s.Worker >= 0 {
@@ -148,7 +148,7 @@ func (f *fleet) awaitHolder(rng *rand.Rand) (i int) {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
 	defer cancel()
-	require.NoError(f.t, local.Await(ctx, func() bool {
+	require.NoError(f.t, told.Await(ctx, func() bool {
 		i = rng.IntN(len(f.procs))
 		s, ok := f.status(i)
 		return ok && s.Worker >= 0

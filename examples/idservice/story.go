@@ -73,7 +73,8 @@ func story(args []string, stdout, stderr io.Writer) (err error) {
 		}
 		defer os.RemoveAll(o.dir)
 	}
-	t := &teller{Story: told.New(stdout, isTerminal(stdout)), o: o, layout: snowflake.Classic}
+	t := &teller{Story: told.New(stdout, told.IsTerminal(stdout)), o: o, layout: snowflake.Classic}
+	t.Mirror(t.show)
 	if err := t.open(); err != nil {
 		return err
 	}
@@ -97,15 +98,6 @@ The nodes go on, with a few clients. Dashboard: http://%s/   Ctrl-C ends them. T
 `, t.dashAddr, h.HTTP, h.HTTP, h.HTTP, redis)
 	(&crowd{}).stroll(ctx, t.service.Hosts(), 50, 20*time.Millisecond)
 	return nil
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // open makes the nodes, which it does not start, and the dashboard.

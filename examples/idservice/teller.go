@@ -37,36 +37,9 @@ var errNobody = fmt.Errorf("%w: no node runs", api.ErrNoLease)
 // patience is how long the story waits for anything.
 const patience = 30 * time.Second
 
-// Say, Chapter, Check and CheckErr are the story's, and show on the dashboard too.
-
-func (t *teller) Say(format string, args ...any) {
-	t.Story.Say(format, args...)
-	t.show("says", format, args...)
-}
-
-func (t *teller) Chapter(format string, args ...any) {
-	t.Story.Chapter(format, args...)
-	t.show("chapter", format, args...)
-}
-
-func (t *teller) Check(ok bool, format string, args ...any) bool {
-	if ok {
-		t.show("checks", format, args...)
-	} else {
-		t.show("fails", format, args...)
-	}
-	return t.Story.Check(ok, format, args...)
-}
-
-func (t *teller) CheckErr(err error, format string, args ...any) bool {
-	if err != nil {
-		return t.Check(false, "%s: %v", fmt.Sprintf(format, args...), err)
-	}
-	return t.Check(true, format, args...)
-}
-
-func (t *teller) show(kind, format string, args ...any) {
-	t.view.Add(page.Event{Kind: kind, Text: fmt.Sprintf(format, args...)})
+// show has the dashboard show what the story says.
+func (t *teller) show(kind, text string) {
+	t.view.Add(page.Event{Kind: kind, Text: text})
 }
 
 func (t *teller) tell(ctx context.Context) error {
@@ -101,7 +74,7 @@ func (t *teller) tell(ctx context.Context) error {
 func (t *teller) await(ctx context.Context, what string, f func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := local.Await(ctx, f); err != nil {
+	if err := told.Await(ctx, f); err != nil {
 		t.Check(false, "%s: %v", what, err)
 		return fmt.Errorf("%s: %w", what, err)
 	}

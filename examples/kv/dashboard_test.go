@@ -14,7 +14,6 @@ import (
 	"github.com/ashlar-go/ashlar/examples/internal/dash"
 	told "github.com/ashlar-go/ashlar/examples/internal/story"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/api"
-	"github.com/ashlar-go/ashlar/examples/kv/internal/local"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/page"
 )
 
@@ -50,7 +49,7 @@ func TestDashboard(t *testing.T) {
 	}
 	becomes := func(id, health string) {
 		t.Helper()
-		require.NoError(t, local.Await(ctx, func() bool {
+		require.NoError(t, told.Await(ctx, func() bool {
 			for _, n := range state().Nodes {
 				if n.ID == id {
 					return n.State == health

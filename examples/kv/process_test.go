@@ -19,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	told "github.com/ashlar-go/ashlar/examples/internal/story"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/api"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/client"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/local"
@@ -102,7 +103,7 @@ func (f *fleet) awaitReady(i int) {
 	require.NoError(f.t, err)
 	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
 	defer cancel()
-	require.NoError(f.t, local.Await(ctx, func() bool {
+	require.NoError(f.t, told.Await(ctx, func() bool {
 		b, err := json.Marshal(c.Status())
 		var s node.Status
 		return err == nil && json.Unmarshal(b, &s) == nil && s.ID == f.nodes[i].ID && s.Ready

@@ -9,10 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -73,11 +70,12 @@ func story(args []string, stdout, stderr io.Writer) (err error) {
 		defer os.RemoveAll(o.dir)
 	}
 	if o.data == "" {
-		if o.data, err = goSources(ctx); err != nil {
-			return err
+		if o.data, err = told.GoSources(ctx); err != nil {
+			return fmt.Errorf("%w (-data names another folder)", err)
 		}
 	}
-	t := &teller{Story: told.New(stdout, isTerminal(stdout)), seed: o.seed, want: map[string][]byte{}}
+	t := &teller{Story: told.New(stdout, told.IsTerminal(stdout)), seed: o.seed, want: map[string][]byte{}}
+	t.Mirror(t.show)
 	if err := t.open(o); err != nil {
 		return err
 	}
@@ -97,24 +95,6 @@ func story(args []string, stdout, stderr io.Writer) (err error) {
 	return nil
 }
 
-// goSources is where the standard library's sources are.
-func goSources(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
-	if err != nil {
-		return "", fmt.Errorf("go env GOROOT: %w (-data names another folder to load)", err)
-	}
-	return filepath.Join(strings.TrimSpace(string(out)), "src"), nil
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
 func port(addr string) string {
 	_, p, _ := net.SplitHostPort(addr) // it was checked with the configuration
 	return p
@@ -128,10 +108,10 @@ func (t *teller) open(o storyFlags) (err error) {
 			c.HintBytes, c.Exchange, c.Ping = hintLimit, 1000, 200
 		},
 	}
-	if !o.check && free(dashPort) {
+	if !o.check && told.PortFree(dashPort) {
 		opts.HTTP, opts.Redis = httpPort, redisPort
 		for i := range 5 {
-			if !free(httpPort+i) || !free(redisPort+i) {
+			if !told.PortFree(httpPort+i) || !told.PortFree(redisPort+i) {
 				opts.HTTP, opts.Redis = 0, 0
 			}
 		}
@@ -162,15 +142,6 @@ func (t *teller) open(o storyFlags) (err error) {
 		return errors.Join(err, t.close())
 	}
 	return nil
-}
-
-func free(port int) bool {
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil {
-		return false
-	}
-	l.Close()
-	return true
 }
 
 func (t *teller) close() error { return errors.Join(t.cluster.Close(), t.closeDash()) }

@@ -28,6 +28,7 @@ type Story struct {
 	failed []string  // guarded by mu
 	open   bool      // guarded by mu: a progress line without its end is on the screen
 	redraw bool
+	mirror func(kind, text string) // guarded by mu; nil: nobody else is told
 }
 
 // New tells a story to w. On a terminal, which the caller knows of, progress lines are
@@ -36,8 +37,16 @@ func New(w io.Writer, terminal bool) *Story {
 	return &Story{w: w, redraw: terminal, now: time.Now, start: time.Now()}
 }
 
+// Mirror tells f, too, what the story says from now on: by kind ("chapter", "says",
+// "checks", "fails") and text, for a dashboard. Progress is not told.
+func (s *Story) Mirror(f func(kind, text string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mirror = f
+}
+
 // Say writes one event.
-func (s *Story) Say(format string, args ...any) { s.line("  ", format, args...) }
+func (s *Story) Say(format string, args ...any) { s.line("says", "  ", fmt.Sprintf(format, args...)) }
 
 // Chapter writes a heading.
 func (s *Story) Chapter(format string, args ...any) {
@@ -45,7 +54,7 @@ func (s *Story) Chapter(format string, args ...any) {
 	s.end()
 	fmt.Fprintln(s.w)
 	s.mu.Unlock()
-	s.line("# ", format, args...)
+	s.line("chapter", "# ", fmt.Sprintf(format, args...))
 }
 
 // Check records whether what the story claims holds, and says so.
@@ -59,9 +68,9 @@ func (s *Story) Check(ok bool, format string, args ...any) bool {
 	}
 	s.mu.Unlock()
 	if ok {
-		s.line("ok ", "%s", text)
+		s.line("checks", "ok ", text)
 	} else {
-		s.line("FAILED ", "%s", text)
+		s.line("fails", "FAILED ", text)
 	}
 	return ok
 }
@@ -105,11 +114,15 @@ func (s *Story) Close() error {
 	return nil
 }
 
-func (s *Story) line(mark, format string, args ...any) {
+func (s *Story) line(kind, mark, text string) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.end()
-	fmt.Fprintf(s.w, "%s %s%s\n", s.stamp(), mark, fmt.Sprintf(format, args...))
+	fmt.Fprintf(s.w, "%s %s%s\n", s.stamp(), mark, text)
+	mirror := s.mirror
+	s.mu.Unlock()
+	if mirror != nil {
+		mirror(kind, text)
+	}
 }
 
 // end closes a progress line. The caller holds mu.

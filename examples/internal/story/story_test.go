@@ -2,7 +2,9 @@ package story
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"net"
 	"testing"
 	"time"
 
@@ -62,4 +64,31 @@ func TestBar(t *testing.T) {
 	require.Equal(t, "[    ]", bar(-1, 4, 4))
 	require.Equal(t, "[====]", bar(9, 4, 4))
 	require.Equal(t, "[====]", bar(0, 0, 4))
+}
+
+func TestMirror(t *testing.T) {
+	s, _ := newTest(false)
+	s.Say("before anybody listens")
+	var got []string
+	s.Mirror(func(kind, text string) { got = append(got, kind+": "+text) })
+	s.Chapter("%d nodes", 5)
+	s.Say("100 %% of %s", "them")
+	s.Progress(1, 1, "done")
+	s.Check(true, "up")
+	s.CheckErr(errors.New("boom"), "down")
+	require.Equal(t, []string{"chapter: 5 nodes", "says: 100 % of them", "checks: up", "fails: down: boom"}, got)
+}
+
+func TestHost(t *testing.T) {
+	require.False(t, IsTerminal(&bytes.Buffer{}))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	port := l.Addr().(*net.TCPAddr).Port
+	require.False(t, PortFree(port))
+	require.NoError(t, l.Close())
+	n := 0
+	require.NoError(t, Await(t.Context(), func() bool { n++; return n == 3 }))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(ErrFailed)
+	require.ErrorIs(t, Await(ctx, func() bool { return false }), ErrFailed)
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/build"
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/node"
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/router"
+	"github.com/ashlar-go/ashlar/examples/internal/story"
 	"github.com/ashlar-go/ashlar/trie"
 )
 
@@ -280,7 +281,7 @@ func TestSwapUnderLoad(t *testing.T) {
 		_, err := cluster.Router.Rebuild(t.Context())
 		require.NoError(t, err)
 		n := asked.Load()
-		require.NoError(t, Await(ctx, func() bool { return asked.Load() > n+10 }))
+		require.NoError(t, story.Await(ctx, func() bool { return asked.Load() > n+10 }))
 	}
 	cancel()
 	wg.Wait()
@@ -493,7 +494,7 @@ func TestNightly(t *testing.T) {
 		}
 	}}}
 	cluster := start(t, nil, o, words(9, 200))
-	require.NoError(t, Await(t.Context(), func() bool { return cluster.Router.Status().Rebuilds >= 3 }))
+	require.NoError(t, story.Await(t.Context(), func() bool { return cluster.Router.Status().Rebuilds >= 3 }))
 	s := cluster.Router.Status()
 	require.Equal(t, uint64(1), s.Refused)
 	require.GreaterOrEqual(t, s.Generation, uint64(4), "the one that failed had a number, too")

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/node"
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/router"
+	"github.com/ashlar-go/ashlar/examples/internal/story"
 )
 
 // ErrNode is matched when a node is not there, or not in the state that is needed.
@@ -142,24 +143,10 @@ func (c *Cluster) Wipe(id string) error {
 	return os.RemoveAll(c.dir(id))
 }
 
-// Await looks again and again until ok returns true or ctx ends.
-func Await(ctx context.Context, ok func() bool) error {
-	t := time.NewTicker(5 * time.Millisecond)
-	defer t.Stop()
-	for !ok() {
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
 // Settled waits until the router knows of every node whether it runs, and those that run
 // hold their ranges and have been fed all that was logged.
 func (c *Cluster) Settled(ctx context.Context) error {
-	return Await(ctx, func() bool {
+	return story.Await(ctx, func() bool {
 		s := c.Router.Status()
 		for _, n := range s.Nodes {
 			of := c.Node(n.ID)

@@ -292,18 +292,4 @@ func (h *Host) Ready(ctx context.Context) error {
 	return p.node.Ready(ctx)
 }
 
-// Await asks until f says yes, or ctx ends.
-func Await(ctx context.Context, f func() bool) error {
-	for tick := time.NewTicker(5 * time.Millisecond); ; {
-		if f() {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
 var _ api.Service = (*Host)(nil)

@@ -17,6 +17,7 @@ import (
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/client"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/ledger"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/node"
+	"github.com/ashlar-go/ashlar/examples/internal/story"
 	"github.com/ashlar-go/ashlar/internal/testkit"
 	"github.com/ashlar-go/ashlar/snowflake"
 )
@@ -41,7 +42,7 @@ func await(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	require.NoError(t, Await(ctx, f), what)
+	require.NoError(t, story.Await(ctx, f), what)
 }
 
 func take(t *testing.T, h *Host, n int) []snowflake.ID {

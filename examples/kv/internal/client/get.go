@@ -3,12 +3,11 @@ package client
 import (
 	"flag"
 	"fmt"
-	"io"
-	"os"
 	"strconv"
 	"time"
 	"unicode/utf8"
 
+	"github.com/ashlar-go/ashlar/examples/internal/story"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/api"
 )
 
@@ -41,7 +40,7 @@ numbers, and the context that a put needs to replace them go to standard error.
 		if len(r.Values) > 1 {
 			s.siblings(args[0], r)
 		}
-		if isTerminal(s.out) && (len(best.Data) == 0 || best.Data[len(best.Data)-1] != '\n') {
+		if story.IsTerminal(s.out) && (len(best.Data) == 0 || best.Data[len(best.Data)-1] != '\n') {
 			best.Data = append(best.Data, '\n')
 		}
 		_, err = s.out.Write(best.Data)
@@ -80,14 +79,4 @@ func (s *session) siblings(key string, r *api.Read) {
 		fmt.Fprintf(s.errs, "%3d  %s  %d bytes  %q%s\n", i+1, v.Written.UTC().Format(time.RFC3339Nano), len(v.Data), text, more)
 	}
 	fmt.Fprintf(s.errs, "to replace them: kv put -context %s %s VALUE\n", token(r.Context), strconv.Quote(key))
-}
-
-// isTerminal says whether a person looks at w.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

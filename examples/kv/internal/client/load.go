@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ashlar-go/ashlar/examples/internal/story"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/api"
 )
 
@@ -39,7 +40,7 @@ for the writes that have begun.
 		}
 		defer done()
 		l := &load{s: s, start: time.Now()}
-		stop := l.showProgress(isTerminal(s.errs))
+		stop := l.showProgress(story.IsTerminal(s.errs))
 		l.work(src)
 		stop()
 		return l.summary()

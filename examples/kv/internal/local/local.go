@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ashlar-go/ashlar/examples/internal/story"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/core"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/front"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/node"
@@ -250,24 +251,10 @@ func (c *Cluster) IsCut(id string) bool {
 	return false
 }
 
-// Await looks again and again until ok returns true or ctx ends.
-func Await(ctx context.Context, ok func() bool) error {
-	t := time.NewTicker(10 * time.Millisecond)
-	defer t.Stop()
-	for !ok() {
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
 // Ready waits until every node that runs sees every other one that runs and that it is
 // not cut off from, sees no other, and may be read.
 func (c *Cluster) Ready(ctx context.Context) error {
-	return Await(ctx, func() bool {
+	return story.Await(ctx, func() bool {
 		for _, id := range c.IDs() {
 			n := c.Node(id)
 			if n == nil {
@@ -290,7 +277,7 @@ func (c *Cluster) Ready(ctx context.Context) error {
 // Level waits until the owners of every partition that run hold the same, and nobody
 // keeps a hint for one that runs.
 func (c *Cluster) Level(ctx context.Context) error {
-	return Await(ctx, func() bool { return c.level() })
+	return story.Await(ctx, func() bool { return c.level() })
 }
 
 func (c *Cluster) level() bool {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ashlar-go/ashlar/examples/internal/story"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/api"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/core"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/local"
@@ -55,7 +56,7 @@ func TestDiskFull(t *testing.T) {
 	requireValue(t, c.Node("n1"), "before", "1", api.ReadOptions{})
 
 	disks["n1"].Limit(0)
-	require.NoError(t, local.Await(t.Context(), func() bool { return c.Node("n1").Look().DiskError == "" }))
+	require.NoError(t, story.Await(t.Context(), func() bool { return c.Node("n1").Look().DiskError == "" }))
 	require.NoError(t, c.Level(t.Context()))
 	put(t, c.Node("n1"), "after", "3", api.WriteOptions{Level: api.All})
 	for i := range 20 {
@@ -70,7 +71,7 @@ func TestAllDisksFull(t *testing.T) {
 	put(t, c.Node("n1"), "k", "before", api.WriteOptions{})
 	disk.Limit(disk.Used())
 	// The first may still be buffered, and its outcome unknown; then it is plain.
-	require.NoError(t, local.Await(t.Context(), func() bool {
+	require.NoError(t, story.Await(t.Context(), func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		_, err := c.Node("n1").Put(ctx, []byte("k"), []byte("during"), api.WriteOptions{})
@@ -79,7 +80,7 @@ func TestAllDisksFull(t *testing.T) {
 	}))
 	require.Contains(t, c.Node("n1").Look().DiskError, "no space")
 	disk.Limit(0)
-	require.NoError(t, local.Await(t.Context(), func() bool { return c.Node("n1").Look().DiskError == "" }))
+	require.NoError(t, story.Await(t.Context(), func() bool { return c.Node("n1").Look().DiskError == "" }))
 	put(t, c.Node("n1"), "k", "after", api.WriteOptions{})
 	requireValue(t, c.Node("n1"), "k", "after", api.ReadOptions{})
 }
@@ -162,7 +163,7 @@ func TestWrongTable(t *testing.T) {
 	n, err := node.Open(node.Options{Config: &wrong, ID: "n3", Dir: t.TempDir(), Probe: 100 * time.Millisecond, Tune: func(o *core.Options) { quick("", o) }, Event: e.add})
 	require.NoError(t, err)
 	defer n.Close()
-	require.NoError(t, local.Await(t.Context(), func() bool {
+	require.NoError(t, story.Await(t.Context(), func() bool {
 		return e.count("n1", "n3", "has another partition table") > 0 && e.count("n3", "n1", "has another partition table") > 0
 	}))
 	_, err = n.Put(t.Context(), []byte("k"), nil, api.WriteOptions{})
@@ -191,7 +192,7 @@ func TestTwoNodesOneName(t *testing.T) {
 	twin, err := node.Open(node.Options{Config: &twisted, ID: "n3", Dir: t.TempDir(), Probe: 100 * time.Millisecond, Tune: func(o *core.Options) { quick("", o) }, Event: e.add})
 	require.NoError(t, err)
 	defer twin.Close()
-	require.NoError(t, local.Await(t.Context(), func() bool { return e.count("n1", "n3", "two nodes have this name") > 0 }))
+	require.NoError(t, story.Await(t.Context(), func() bool { return e.count("n1", "n3", "two nodes have this name") > 0 }))
 	_, err = twin.Put(t.Context(), []byte("k"), []byte("twin"), api.WriteOptions{})
 	require.ErrorIs(t, err, api.ErrUnavailable)
 	require.NoError(t, c.Ready(t.Context()))
