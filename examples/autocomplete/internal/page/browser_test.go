@@ -4,21 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io/fs"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/router"
 	"github.com/ashlar-go/ashlar/examples/internal/dash"
+	"github.com/ashlar-go/ashlar/examples/internal/dash/dashtest"
 )
 
 // fake is a service that does at once what the page asks of it.
@@ -117,13 +113,17 @@ func (f *fake) search(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// report is what testdata/probe.js saw.
-type report struct {
-	Errors   []string
-	Contrast []string // texts that are too faint
-	Checks   map[string]any
-	Dark     bool
-	Width    int
+// more answers the paths of the service itself.
+func (f *fake) more(w http.ResponseWriter, r *http.Request) bool {
+	switch r.URL.Path {
+	case "/api/v1/suggestions":
+		f.suggest(w, r)
+	case "/api/v1/searches":
+		f.search(w, r)
+	default:
+		return false
+	}
+	return true
 }
 
 // TestInBrowser plays the whole page in a real browser, in both colour schemes and as
@@ -131,24 +131,16 @@ type report struct {
 // questions are called off, that what people search for is never markup, that nothing
 // is reported on the console, and that all text can be read.
 func TestInBrowser(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts a browser; left out under -short")
-	}
-	chromium := browser(t)
 	for _, c := range []struct {
-		name, path string
-		dark       bool
-		width      int
-	}{{"light", "/", false, 1280}, {"dark", "/", true, 1280}, {"narrow", "/frame", false, 375}} {
+		name  string
+		dark  bool
+		width int
+	}{{"light", false, 1280}, {"dark", true, 1280}, {"narrow", false, 375}} {
 		t.Run(c.name, func(t *testing.T) {
 			f := &fake{}
-			r := play(t, chromium, f, c.path, c.dark)
-			require.Empty(t, r.Errors)
-			require.Empty(t, r.Contrast)
-			require.Equal(t, c.dark, r.Dark)
-			require.Equal(t, c.width, r.Width)
-			require.Greater(t, r.Checks["texts measured"], 50.0)
-			delete(r.Checks, "texts measured")
+			site := dashtest.Site{Page: FS(), State: f.state, Action: f.act, More: f.more, Dark: c.dark, Width: c.width}
+			r := dashtest.Play(t, site)
+			r.Require(t, site, 50)
 			require.Equal(t, map[string]any{
 				"figures":           []any{"120 µs · 1.5 ms · 20 ms", "4,322", "75 %", "12 ms", "50 %"},
 				"nodes":             []any{"up", "down"},
@@ -182,98 +174,4 @@ func TestInBrowser(t *testing.T) {
 			require.NotContains(t, f.asked, "st")
 		})
 	}
-}
-
-// framed lets the page be shown in a frame, which the policy forbids: a window cannot be
-// made as narrow as a telephone, a frame can.
-type framed struct{ http.ResponseWriter }
-
-func (w framed) WriteHeader(code int) {
-	h := w.Header()
-	h.Set("Content-Security-Policy", strings.ReplaceAll(h.Get("Content-Security-Policy"), "frame-ancestors 'none'", "frame-ancestors 'self'"))
-	w.ResponseWriter.WriteHeader(code)
-}
-
-func (w framed) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// play serves the page with the probe in it, shows it to a browser and waits for the report.
-func play(t *testing.T, chromium string, f *fake, path string, dark bool) report {
-	t.Helper()
-	probe, err := os.ReadFile("testdata/probe.js")
-	require.NoError(t, err)
-	site := fstest.MapFS{"probe.js": {Data: probe}}
-	for name, text := range files(t) {
-		site[name] = &fstest.MapFile{Data: []byte(text), Mode: fs.ModePerm}
-	}
-	index := strings.Replace(string(site["index.html"].Data), "<head>", `<head><script src="probe.js"></script>`, 1)
-	site["index.html"].Data = []byte(index)
-
-	d, err := dash.New(dash.Options{Page: site, State: f.state, Action: f.act, Interval: 20 * time.Millisecond})
-	require.NoError(t, err)
-	reports := make(chan report, 1)
-	mux := http.NewServeMux()
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { d.ServeHTTP(framed{w}, r) })
-	mux.HandleFunc("GET /api/v1/suggestions", f.suggest)
-	mux.HandleFunc("POST /api/v1/searches", f.search)
-	mux.HandleFunc("GET /frame", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html")
-		_, _ = w.Write([]byte(`<!doctype html><title>frame</title><iframe src="/" width="375" height="800" frameborder="0"></iframe>`))
-	})
-	mux.HandleFunc("POST /report", func(w http.ResponseWriter, r *http.Request) {
-		var got report
-		if err := json.NewDecoder(r.Body).Decode(&got); err != nil {
-			got.Errors = append(got.Errors, err.Error())
-		}
-		select {
-		case reports <- got:
-		default:
-		}
-		w.WriteHeader(http.StatusNoContent)
-	})
-	srv := httptest.NewServer(mux)
-	defer srv.Close()
-	defer d.Close()
-
-	// Not t.TempDir: what a browser leaves behind while it dies must not fail the test.
-	home, err := os.MkdirTemp("", "page")
-	require.NoError(t, err)
-	defer os.RemoveAll(home)
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
-	defer cancel()
-	scheme := map[bool]string{false: "1", true: "0"}[dark]
-	args := []string{
-		"--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--window-size=1280,900", "--hide-scrollbars",
-		"--blink-settings=preferredColorScheme=" + scheme, "--user-data-dir=" + home,
-	}
-	if os.Geteuid() == 0 {
-		args = append(args, "--no-sandbox") // Chromium has none for root
-	}
-	cmd := exec.CommandContext(ctx, chromium, append(args, srv.URL+path)...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 5 * time.Second
-	require.NoError(t, cmd.Start())
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	select {
-	case r := <-reports:
-		cancel()
-		<-ended
-		return r
-	case err := <-ended:
-		t.Fatalf("the browser ended without a report: %v", err)
-		return report{}
-	}
-}
-
-// browser finds one that the test can start.
-func browser(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			return found
-		}
-	}
-	t.Skip("no Chromium on this machine")
-	return ""
 }

@@ -2,22 +2,16 @@ package page
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"io/fs"
-	"net/http"
-	"net/http/httptest"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/ashlar-go/ashlar/examples/internal/dash"
+	"github.com/ashlar-go/ashlar/examples/internal/dash/dashtest"
 )
 
 // fake is a cluster that does at once what the page asks of it.
@@ -86,34 +80,17 @@ func (f *fake) act(_ context.Context, name string, a dash.Args) error {
 	return nil
 }
 
-// report is what testdata/probe.js saw.
-type report struct {
-	Errors   []string
-	Missing  []string // fields that the page read and the state did not have
-	Contrast []string // texts that are too faint
-	Checks   map[string]any
-	Dark     bool
-}
-
 // TestInBrowser plays the whole page in a real browser, in both colour schemes: what it
 // shows, what its buttons ask, that it finds every field that it reads, that nothing
 // is reported on the console, and that all text can be read.
 func TestInBrowser(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts a browser; left out under -short")
-	}
-	chromium := browser(t)
 	for _, dark := range []bool{false, true} {
 		name := map[bool]string{false: "light", true: "dark"}[dark]
 		t.Run(name, func(t *testing.T) {
 			f := newFake()
-			r := play(t, chromium, f, dark)
-			require.Empty(t, r.Errors)
-			require.Empty(t, r.Missing)
-			require.Empty(t, r.Contrast)
-			require.Equal(t, dark, r.Dark)
-			require.Greater(t, r.Checks["texts measured"], 80.0)
-			delete(r.Checks, "texts measured")
+			site := dashtest.Site{Page: FS(), State: f.state, Action: f.act, Dark: dark}
+			r := dashtest.Play(t, site)
+			r.Require(t, site, 80)
 			require.Equal(t, map[string]any{
 				"cluster":                   "kv <test>",
 				"totals":                    []any{"12,345", "5.00 MiB", "4,322", "17", "999 B"},
@@ -140,80 +117,4 @@ func TestInBrowser(t *testing.T) {
 			}, f.asked)
 		})
 	}
-}
-
-// play serves the page with the probe in it, shows it to a browser and waits for the report.
-func play(t *testing.T, chromium string, f *fake, dark bool) report {
-	t.Helper()
-	probe, err := os.ReadFile("testdata/probe.js")
-	require.NoError(t, err)
-	site := fstest.MapFS{"probe.js": {Data: probe}}
-	for name, text := range files(t) {
-		site[name] = &fstest.MapFile{Data: []byte(text), Mode: fs.ModePerm}
-	}
-	index := strings.Replace(string(site["index.html"].Data), "<head>", `<head><script src="probe.js"></script>`, 1)
-	site["index.html"].Data = []byte(index)
-
-	d, err := dash.New(dash.Options{Page: site, State: f.state, Action: f.act, Interval: 20 * time.Millisecond})
-	require.NoError(t, err)
-	reports := make(chan report, 1)
-	mux := http.NewServeMux()
-	mux.Handle("/", d)
-	mux.HandleFunc("POST /report", func(w http.ResponseWriter, r *http.Request) {
-		var got report
-		if err := json.NewDecoder(r.Body).Decode(&got); err != nil {
-			got.Errors = append(got.Errors, err.Error())
-		}
-		select {
-		case reports <- got:
-		default:
-		}
-		w.WriteHeader(http.StatusNoContent)
-	})
-	srv := httptest.NewServer(mux)
-	defer srv.Close()
-	defer d.Close()
-
-	// Not t.TempDir: what a browser leaves behind while it dies must not fail the test.
-	home, err := os.MkdirTemp("", "page")
-	require.NoError(t, err)
-	defer os.RemoveAll(home)
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
-	defer cancel()
-	scheme := map[bool]string{false: "1", true: "0"}[dark]
-	args := []string{
-		"--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--window-size=1280,900",
-		"--blink-settings=preferredColorScheme=" + scheme, "--user-data-dir=" + home,
-	}
-	if os.Geteuid() == 0 {
-		args = append(args, "--no-sandbox") // Chromium has none for root
-	}
-	cmd := exec.CommandContext(ctx, chromium, append(args, srv.URL)...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 5 * time.Second
-	require.NoError(t, cmd.Start())
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	select {
-	case r := <-reports:
-		cancel()
-		<-ended
-		return r
-	case err := <-ended:
-		t.Fatalf("the browser ended without a report: %v", err)
-		return report{}
-	}
-}
-
-// browser finds one that the test can start.
-func browser(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			return found
-		}
-	}
-	t.Skip("no Chromium on this machine")
-	return ""
 }

@@ -1,57 +1,7 @@
-// Runs in the page, before its own scripts, and reports what it saw to the test.
+// Plays the page of suggestions.
 "use strict";
 (() => {
-  const report = { errors: [], checks: {}, contrast: [], dark: matchMedia("(prefers-color-scheme: dark)").matches, width: 0 };
-
-  addEventListener("error", (ev) => report.errors.push(String(ev.message || ev.target?.outerHTML)), true);
-  addEventListener("unhandledrejection", (ev) => report.errors.push(String(ev.reason)));
-  addEventListener("securitypolicyviolation", (ev) => report.errors.push(`policy: ${ev.violatedDirective} ${ev.blockedURI}`));
-  for (const level of ["error", "warn"]) console[level] = (...all) => report.errors.push(all.join(" "));
-
-  const $ = (selector) => document.querySelector(selector);
-  const $$ = (selector) => [...document.querySelectorAll(selector)];
-  const texts = (selector) => $$(selector).map((e) => e.textContent);
-  const text = (selector) => $(selector)?.textContent ?? "";
-  const until = async (what, holds) => {
-    for (let i = 0; i < 1000; i++) {
-      if (holds()) return;
-      await new Promise((done) => setTimeout(done, 10));
-    }
-    throw new Error(`never came: ${what}`);
-  };
-  const check = (name, value) => (report.checks[name] = value);
-
-  /** rgba reads a computed colour. */
-  const rgba = (colour) => {
-    const [r, g, b, a = 1] = colour.match(/[\d.]+/g).map(Number);
-    return { rgb: [r, g, b], a };
-  };
-  const luminance = (rgb) => {
-    const [r, g, b] = rgb.map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const behind = (element) => {
-    for (let e = element; e; e = e.parentElement) {
-      const colour = rgba(getComputedStyle(e).backgroundColor);
-      if (colour.a === 1) return colour.rgb;
-    }
-    return [255, 255, 255];
-  };
-  /** measure finds every text that is too faint for what is behind it (WCAG 1.4.3). */
-  const measure = () => {
-    const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    let seen = 0;
-    while (walk.nextNode()) {
-      const element = walk.currentNode.parentElement;
-      if (walk.currentNode.data.trim() === "" || !element.checkVisibility()) continue;
-      const front = rgba(getComputedStyle(element).color).rgb;
-      const [high, low] = [luminance(front), luminance(behind(element))].sort((a, b) => b - a);
-      const ratio = (high + 0.05) / (low + 0.05);
-      seen++;
-      if (ratio < 4.5) report.contrast.push(`${ratio.toFixed(2)} ${walk.currentNode.data.trim().slice(0, 40)}`);
-    }
-    check("texts measured", seen);
-  };
+  const { $, $$, text, texts, until, check, measure, run } = probe;
 
   /** type enters a text a key at a time, without a pause. */
   const type = (value) => {
@@ -66,7 +16,7 @@
   const open = () => !$("#suggestions").hidden;
   const options = () => texts("#suggestions .text");
 
-  const run = async () => {
+  run(async () => {
     await until("cards", () => $$(".card").length === 2);
     await until("live", () => text("#link-text") === "live");
     check("figures", texts(".totals dd"));
@@ -137,15 +87,5 @@
 
     check("elements of terms", $$("#suggestions img, #trends img, #events .text b, #said img").length);
     check("title", document.title);
-  };
-
-  addEventListener("load", async () => {
-    try {
-      await run();
-    } catch (err) {
-      report.errors.push(String(err.stack));
-    }
-    report.width = innerWidth;
-    await fetch("report", { method: "POST", body: JSON.stringify(report) });
   });
 })();

@@ -1,79 +1,16 @@
-// Runs in the page, before its own scripts, and reports what it saw to the test.
+// Plays the page of the id service.
 "use strict";
 (() => {
-  const report = { errors: [], missing: [], checks: {}, contrast: [], dark: matchMedia("(prefers-color-scheme: dark)").matches };
-  const missing = new Set();
+  const { $, text, texts, until, check, measure, run } = probe;
 
-  addEventListener("error", (ev) => report.errors.push(String(ev.message || ev.target?.outerHTML)), true);
-  addEventListener("unhandledrejection", (ev) => report.errors.push(String(ev.reason)));
-  addEventListener("securitypolicyviolation", (ev) => report.errors.push(`policy: ${ev.violatedDirective} ${ev.blockedURI}`));
-  for (const level of ["error", "warn"]) console[level] = (...all) => report.errors.push(all.join(" "));
-
-  // Whatever JSON brings notices when it is asked for what it does not have.
-  const parse = JSON.parse;
-  const watch = (value, path) => {
-    if (typeof value !== "object" || value === null) return value;
-    return new Proxy(value, {
-      get(target, name) {
-        if (typeof name === "string" && name !== "toJSON" && !Array.isArray(target) && !(name in target)) missing.add(`${path}.${name}`);
-        return watch(Reflect.get(target, name), `${path}.${String(name).replace(/^\d+$/, "0")}`);
-      },
-    });
-  };
-  JSON.parse = (text) => watch(parse(text), "state");
-
-  const $ = (selector) => document.querySelector(selector);
-  const all = (selector) => [...document.querySelectorAll(selector)].map((e) => e.textContent);
-  const text = (selector) => $(selector)?.textContent ?? "";
-  const until = async (what, holds) => {
-    for (let i = 0; i < 500; i++) {
-      if (holds()) return;
-      await new Promise((done) => setTimeout(done, 10));
-    }
-    throw new Error(`never came: ${what}`);
-  };
-  const check = (name, value) => (report.checks[name] = value);
-
-  /** rgba reads a computed colour. */
-  const rgba = (colour) => {
-    const [r, g, b, a = 1] = colour.match(/[\d.]+/g).map(Number);
-    return { rgb: [r, g, b], a };
-  };
-  const luminance = (rgb) => {
-    const [r, g, b] = rgb.map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const behind = (element) => {
-    for (let e = element; e; e = e.parentElement) {
-      const colour = rgba(getComputedStyle(e).backgroundColor);
-      if (colour.a === 1) return colour.rgb;
-    }
-    return [255, 255, 255];
-  };
-  /** measure finds every text that is too faint for what is behind it (WCAG 1.4.3). */
-  const measure = () => {
-    const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    let seen = 0;
-    while (walk.nextNode()) {
-      const element = walk.currentNode.parentElement;
-      if (walk.currentNode.data.trim() === "" || !element.checkVisibility()) continue;
-      const front = rgba(getComputedStyle(element).color).rgb;
-      const [high, low] = [luminance(front), luminance(behind(element))].sort((a, b) => b - a);
-      const ratio = (high + 0.05) / (low + 0.05);
-      seen++;
-      if (ratio < 4.5) report.contrast.push(`${ratio.toFixed(2)} ${walk.currentNode.data.trim().slice(0, 40)}`);
-    }
-    check("texts measured", seen);
-  };
-
-  const run = async () => {
+  run(async () => {
     await until("cards", () => document.querySelectorAll(".card").length === 5);
     await until("live", () => text("#link-text") === "live");
     check("width", innerWidth);
     check("service", text("#service"));
-    check("totals", all(".totals dd"));
-    check("states", all(".card .health"));
-    check("workers", all(".card .worker"));
+    check("totals", texts(".totals dd"));
+    check("states", texts(".card .health"));
+    check("workers", texts(".card .worker"));
     check("error", text("[data-node=n4] [data-field=error]"));
     check("drift", text("[data-node=n1] [data-field=drift]"));
     const track = $(".lane[data-node=n1] .track");
@@ -89,12 +26,12 @@
     await until("parts", () => document.querySelectorAll(".parts dd").length === 3);
     check("fetched", $("#decode [name=text]").value);
     check("read", text("#decoded .hint"));
-    check("texts", all(".texts code"));
+    check("texts", texts(".texts code"));
     check("bits", document.querySelectorAll(".bits i").length);
     check("node", text(".part-node dt") + text(".parts .part-node dd"));
     check("overflow", document.documentElement.scrollWidth > innerWidth);
     measure();
-    $("#decode [name=text]").value = ` ${all(".texts code")[3]} `;
+    $("#decode [name=text]").value = ` ${texts(".texts code")[3]} `;
     $("#decode [name=decode]").click();
     await until("read again", () => text("#decoded .hint") !== "Read as plain.");
     check("read again", text("#decoded .hint"));
@@ -119,15 +56,5 @@
       button.click();
       await until(name, () => button.getAttribute("aria-busy") === null);
     }
-  };
-
-  addEventListener("load", async () => {
-    try {
-      await run();
-    } catch (err) {
-      report.errors.push(String(err.stack));
-    }
-    report.missing = [...missing];
-    await fetch("report", { method: "POST", body: JSON.stringify(report) });
   });
 })();
