@@ -84,8 +84,11 @@ type Options struct {
 	MaxTimeout int64 // of any request (30 s)
 	Linger     int64 // how long a coordinator waits for the last replicas after it answered (1 s)
 	Lifetime   int64 // of a message (10 s)
+	Hedge      int64 // how long a read waits for the R owners that it asked before it asks the others (10)
+	Survey     int64 // one read in so many asks every owner at once (16; 1: all do)
 	Ping       int64 // between two stamps to each peer (500)
 	Exchange   int64 // between two comparisons of the same partition with the same peer (5 s)
+	Settle     int64 // how long a write is taken to be on its way to other owners (1 s)
 	Sessions   int   // comparisons that run at once (4)
 	HintBytes  int64 // that wait for one target; more is left to the comparison (64 MiB)
 	Retention  int64 // of a tombstone that all agree on, at least 1.1 × (2 × Lifetime + MaxTimeout) (1 h)
@@ -114,8 +117,11 @@ func (o *Options) validate() error {
 		{&o.MaxTimeout, 30_000},
 		{&o.Linger, 1_000},
 		{&o.Lifetime, 10_000},
+		{&o.Hedge, 10},
+		{&o.Survey, 16},
 		{&o.Ping, 500},
 		{&o.Exchange, 5_000},
+		{&o.Settle, 1_000},
 		{&o.HintBytes, 64 << 20},
 		{&o.Retention, 3_600_000},
 	} {
@@ -242,6 +248,7 @@ type Node struct {
 	ops     map[uint64]*op
 	expiry  expiryHeap
 	lastOp  uint64
+	hedges  []hedge // by time
 	peers   map[string]*peer
 	gen     uint64          // number of this start of the directory; see links.go
 	fresh   bool            // it may have lost what it once held; see links.go
@@ -315,6 +322,7 @@ func (n *Node) Step(now Time, e Event) []Output {
 	// First of all, what is over is over: a process that was frozen must not go on with
 	// what it knew before.
 	n.expire()
+	n.overdue()
 	switch e := e.(type) {
 	case Request:
 		n.request(e)

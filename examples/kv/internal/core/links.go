@@ -37,6 +37,7 @@ type peer struct {
 	stamp  uint64   // the newest of its clock
 	heard  int64    // by our clock, it lived at least until then
 	up     bool     // as of the last look; for what is told of it only when it changes
+	shun   int64    // until when reads ask it last; see hedge.go
 
 	gen       uint64 // the greatest number of a start of its
 	genTenure uint64

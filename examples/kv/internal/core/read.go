@@ -4,14 +4,15 @@ import (
 	"github.com/ashlar-go/ashlar/examples/kv/internal/api"
 )
 
-// A read asks every owner that is up: one for the object, the others for its digest
-// alone. Answers that differ are fetched and merged, and the stale owners among the
-// first R are brought level before anybody is told: so two reads one after the other
-// never go back in time, even if the write they saw never reached its quorum.
+// A read asks R owners: one for the object, the others for its digest alone. Answers that
+// differ are fetched and merged, and the stale owners among them are brought level before
+// anybody is told: so two reads one after the other never go back in time, even if the
+// write they saw never reached its quorum.
 //
-//	ask ──▶ R answers ──▶ equal ───────────────────────────▶ answer
-//	             │                                      ▲
-//	             └─▶ differ ─▶ fetch ─▶ merge ─▶ repair ┘  late answers are repaired after it
+//	ask R ──▶ R answers ──▶ equal ────────────────────────────▶ answer
+//	  │            │                                       ▲
+//	  │            └─▶ differ ─▶ fetch ─▶ merge ─▶ repair ─┘   late answers are repaired after it
+//	  └─▶ one cannot, or is slow ─▶ ask the rest; see hedge.go
 
 // reading is one read.
 type reading struct {
@@ -30,6 +31,7 @@ type reading struct {
 	fetched  map[uint64]bool   // digests whose object is in obj
 	sent     map[string]uint64 // digest of the repair that an owner was sent last
 	asked    map[string]bool   // owners whose answer is still to come
+	spare    []string          // owners that are up and were not asked
 	full     int               // of those, asked for the object and not the digest
 	bad      Code              // the last answer that was none
 	hedged   bool              // a second owner was asked for the object since the first is slow
@@ -82,14 +84,13 @@ func (n *Node) read(part *partition, key []byte, need int, late bool, life int64
 		n: n, part: part, key: key, need: need, late: late, then: then, bad: Unavailable,
 		seen: map[string]uint64{}, fetched: map[uint64]bool{}, sent: map[string]uint64{}, asked: map[string]bool{},
 	}
-	for _, id := range part.owners {
-		if n.up(id) {
-			r.asked[id] = true
-		}
-	}
-	if len(r.asked) < need {
-		then(Object{}, len(r.asked), Unavailable)
+	first := n.candidates(part)
+	if len(first) < need {
+		then(Object{}, len(first), Unavailable)
 		return
+	}
+	if !late || n.stats.Reads%n.o.Survey != 0 {
+		first, r.spare = first[:need], first[need:]
 	}
 	r.op = n.begin(life)
 	r.op.on = r.reply
@@ -98,7 +99,10 @@ func (n *Node) read(part *partition, key []byte, need int, late bool, life int64
 			r.finish(Unavailable)
 		}
 	}
-	if part.mine {
+	for _, id := range first {
+		r.asked[id] = true
+	}
+	if r.asked[n.o.ID] {
 		code, enc := n.readable(part, key)
 		r.full++
 		defer n.whenKeyDurable(objectKey(part.id, key), func() {
@@ -107,18 +111,24 @@ func (n *Node) read(part *partition, key []byte, need int, late bool, life int64
 			}
 		})
 	}
-	for _, id := range part.owners {
-		if id == n.o.ID || !r.asked[id] {
-			continue
+	for _, id := range first {
+		if id != n.o.ID {
+			r.ask(id, r.full == 0)
 		}
-		m := &Message{Kind: Read, Partition: part.id, Key: key}
-		if r.full > 0 {
-			m.Digest = 1
-		} else {
-			r.full++
-		}
-		n.call(r.op, id, m)
 	}
+	n.hedge(r)
+}
+
+// ask sends an owner a question: for the object, or for its digest alone.
+func (r *reading) ask(id string, full bool) {
+	m := &Message{Kind: Read, Partition: r.part.id, Key: r.key}
+	if full {
+		r.full++
+	} else {
+		m.Digest = 1
+	}
+	r.asked[id] = true
+	r.n.call(r.op, id, m)
 }
 
 // reply takes an owner's answer, to a read or to a repair.
@@ -135,6 +145,7 @@ func (r *reading) reply(from string, m *Message) {
 		if !wasRepair && r.full > 0 && len(r.seen) == 0 {
 			r.full = 0 // perhaps the only one that was asked for the object
 		}
+		r.widen(1)
 	case wasRepair:
 		r.seen[from] = repaired // and what else it may have since
 	case m.Digest == 0 || len(m.Object) > 0:
@@ -200,16 +211,14 @@ func (r *reading) look() {
 		case r.full <= 0 || len(r.seen) >= r.need && !r.hedged:
 			// Nobody was asked for the object, or whoever was is slower than R others.
 			r.hedged = r.hedged || r.full > 0
-			r.full++
-			r.asked[id] = true
 			delete(r.seen, id)
-			r.n.call(r.op, id, &Message{Kind: Read, Partition: r.part.id, Key: r.key})
+			r.ask(id, true)
 		}
 		if !r.n.live(r.op) {
 			return
 		}
 	}
-	possible := len(r.asked)
+	possible := len(r.asked) + len(r.spare)
 	for id := range r.seen {
 		if !r.asked[id] {
 			possible++

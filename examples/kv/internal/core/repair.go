@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -126,17 +127,18 @@ func (n *Node) compare() {
 
 func (n *Node) startSession(p *pair) {
 	r := &n.repair
-	sess := merkle.NewSession(p.part.tree.View(), n.items(p.part), merkle.SessionOptions{})
+	sess := n.newSession(p.part, p.peer)
 	op := n.begin(n.o.Timeout)
 	p.active = true
 	r.sessions++
 	n.stats.Comparisons++
 	seq := 0
+	pause := n.o.Exchange // until the next
 	over := func() {
 		n.end(op)
 		p.active = false
 		r.sessions--
-		p.due = n.now.Mono + n.o.Exchange
+		p.due = n.now.Mono + pause
 		if sess.Stats().More {
 			p.due = n.now.Mono
 		}
@@ -150,12 +152,20 @@ func (n *Node) startSession(p *pair) {
 	op.expired = over
 	op.on = func(_ string, m *Message) {
 		if m.Code != OK {
+			if m.Code == Coming {
+				pause = n.o.Settle
+			}
 			over()
 			return
 		}
 		n.stats.RepairReceived += int64(len(m.Frame))
 		if !sess.Done() {
 			out, err := sess.Step(m.Frame)
+			if errors.Is(err, errUnderWay) {
+				pause = n.o.Settle
+				over()
+				return
+			}
 			if err != nil {
 				n.stats.Refused++
 				over()
@@ -198,7 +208,7 @@ func (n *Node) exchanged(from string, m *Message, part *partition) {
 		n.refuse(from, m, NotOwner)
 		return
 	case in == nil && m.Counts[0] == 0 && n.repair.answers < sessionLimit:
-		in = &inbound{sess: merkle.NewSession(part.tree.View(), n.items(part), merkle.SessionOptions{}), op: n.begin(n.o.Timeout)}
+		in = &inbound{sess: n.newSession(part, from), op: n.begin(n.o.Timeout)}
 		in.op.on = func(string, *Message) {}
 		in.op.expired = func() {
 			in.end(&n.repair)
@@ -216,6 +226,11 @@ func (n *Node) exchanged(from string, m *Message, part *partition) {
 	n.postpone(in.op, n.o.Timeout)
 	n.stats.RepairReceived += int64(len(m.Frame))
 	out, err := in.sess.Step(m.Frame)
+	if errors.Is(err, errUnderWay) {
+		in.end(&n.repair)
+		n.reply(from, m, Message{Code: Coming})
+		return
+	}
 	if err != nil {
 		in.end(&n.repair)
 		n.refuse(from, m, Malformed)

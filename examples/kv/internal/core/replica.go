@@ -16,7 +16,10 @@ type partition struct {
 	owners []string
 	mine   bool
 
-	tree  *merkle.Sync     // of the objects here
+	tree     *merkle.Sync          // of the objects here
+	written  int64                 // when it last changed here
+	suspects map[string]*suspicion // by peer; see suspect.go
+
 	tombs map[string]int64 // keys that are tombstones, and since when they durably have not changed
 	keys  int64            // with a value
 	bytes int64            // of keys and objects
@@ -34,8 +37,8 @@ func (n *Node) load() error {
 	for p := range t.Options().Partitions {
 		part := &partition{
 			id: p, tombs: map[string]int64{}, level: map[string]bool{}, missing: map[string]map[uint64]bool{},
-			hintGone: n.now.Mono,
-			tree:     merkle.NewSync(merkle.SyncOptions{Levels: n.o.TreeLevels, Seed: n.o.TreeSeed}),
+			hintGone: n.now.Mono, written: n.now.Mono - n.o.Settle, suspects: map[string]*suspicion{},
+			tree: merkle.NewSync(merkle.SyncOptions{Levels: n.o.TreeLevels, Seed: n.o.TreeSeed}),
 		}
 		for _, o := range t.Owners(p) {
 			part.owners = append(part.owners, o.ID)
@@ -127,6 +130,7 @@ func (n *Node) keep(part *partition, key, was []byte, before, after *Object, als
 		return 0, nil, err
 	}
 	n.account(part, key, was, enc, before, after)
+	part.written = n.now.Mono
 	n.wrote(k, token)
 	delete(part.tombs, string(key))
 	if after.Tombstone() {

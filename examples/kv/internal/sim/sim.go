@@ -97,7 +97,7 @@ func (s *sim) prepare() {
 	}
 	s.options = core.Options{
 		Table: table, Secret: []byte("a secret of the cluster"),
-		Timeout: 1000, MaxTimeout: 2000, Linger: 200, Lifetime: 2000, Ping: 200, Exchange: 500, TreeLevels: 2,
+		Timeout: 1000, MaxTimeout: 2000, Linger: 200, Lifetime: 2000, Ping: 200, Exchange: 500, TreeLevels: 2, Hedge: 20, Survey: 4, Settle: 100,
 		Retention: 1, // the least that is safe
 		Siblings:  40,
 	}
