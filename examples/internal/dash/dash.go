@@ -5,10 +5,14 @@
 // subscribes to "events" and draws what comes. A state is anything that encodes as
 // JSON; it is taken once per interval however many browsers look, and not at all while
 // nobody does.
+//
+// What all pages have in common is served beside each of them below "dash/": base.css,
+// and scripts that a page imports as "./dash/stream.js".
 package dash
 
 import (
 	"context"
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +21,18 @@ import (
 	"sync"
 	"time"
 )
+
+//go:embed shared
+var shared embed.FS
+
+// Shared holds what is served below "dash/" beside every page.
+func Shared() fs.FS {
+	root, err := fs.Sub(shared, "shared")
+	if err != nil {
+		panic(err) // only a malformed path fails, and this one is a constant
+	}
+	return root
+}
 
 // Options configures a dashboard.
 type Options struct {
@@ -65,6 +81,7 @@ func New(o Options) (*Dash, error) {
 	d.mux.HandleFunc("GET /events", d.events)
 	d.mux.HandleFunc("GET /state", d.state)
 	d.mux.HandleFunc("POST /action/{name}", d.action)
+	d.mux.Handle("GET /dash/", http.StripPrefix("/dash/", http.FileServerFS(Shared())))
 	d.mux.Handle("GET /", http.FileServerFS(o.Page))
 	d.wg.Go(d.run)
 	return d, nil

@@ -39,6 +39,8 @@ func TestPageAndState(t *testing.T) {
 	url := start(t, Options{})
 	require.Equal(t, "<title>x</title>", get(t, url+"/"))
 	require.Equal(t, `{"n":1}`, get(t, url+"/state"))
+	require.Contains(t, get(t, url+"/dash/stream.js"), "export function follow")
+	require.Contains(t, get(t, url+"/dash/base.css"), "prefers-color-scheme: dark")
 }
 
 func TestEventsFlowUntilClose(t *testing.T) {
