@@ -15,6 +15,7 @@ import (
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/api"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/front"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/node"
+	"github.com/ashlar-go/ashlar/examples/internal/ports"
 	"github.com/ashlar-go/ashlar/snowflake"
 )
 
@@ -48,7 +49,7 @@ type Host struct {
 
 	service *Service
 	place   int
-	front   *front.Front
+	front   *ports.Ports
 
 	mu     sync.Mutex
 	proc   *process // guarded by mu; nil: down

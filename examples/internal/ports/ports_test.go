@@ -1,0 +1,75 @@
+package ports
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ashlar-go/ashlar/examples/internal/resp"
+)
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	return l
+}
+
+func TestBothProtocols(t *testing.T) {
+	redis, err := resp.NewServer(resp.Options{Handler: func(c *resp.Conn, _ [][]byte) { c.Status("PONG") }})
+	require.NoError(t, err)
+	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "here") })}
+	o := Options{HTTP: listen(t), HTTPServer: web, Redis: listen(t), RedisServer: redis}
+	p := Open(o)
+
+	res, err := http.Get("http://" + o.HTTP.Addr().String())
+	require.NoError(t, err)
+	b, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, "here", string(b))
+	nc, err := net.Dial("tcp", o.Redis.Addr().String())
+	require.NoError(t, err)
+	defer nc.Close()
+	_, err = io.WriteString(nc, "PING\r\n")
+	require.NoError(t, err)
+	r := bufio.NewReader(nc)
+	line, err := r.ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "+PONG\r\n", line)
+
+	require.NoError(t, p.Close(t.Context()))
+	require.NoError(t, p.Close(t.Context()))
+	_, err = r.ReadByte()
+	require.ErrorIs(t, err, io.EOF)
+	for _, l := range []net.Listener{o.HTTP, o.Redis} {
+		_, err := l.Accept()
+		require.ErrorIs(t, err, net.ErrClosed)
+	}
+}
+
+// A request that does not end is cut off once the time for it is over.
+func TestCloseCutsOff(t *testing.T) {
+	under := make(chan struct{})
+	web := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(under)
+		<-r.Context().Done()
+	})}
+	o := Options{HTTP: listen(t), HTTPServer: web}
+	p := Open(o)
+	failed := make(chan error, 1)
+	go func() {
+		_, err := http.Get("http://" + o.HTTP.Addr().String())
+		failed <- err
+	}()
+	<-under
+	now, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.NoError(t, p.Close(now))
+	require.Error(t, <-failed)
+}
