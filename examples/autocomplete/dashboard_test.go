@@ -24,7 +24,7 @@ func TestDashboard(t *testing.T) {
 	require.NoError(t, teller.cluster.Router.Seed(t.Context(), func(yield func(string, uint64) bool) { yield("only", 7) }))
 	require.NoError(t, teller.cluster.Settled(t.Context()))
 	state := func() (s page.State) {
-		res, err := http.Get("http://" + teller.addr + "/state")
+		res, err := http.Get("http://" + teller.site.Addr + "/state")
 		require.NoError(t, err)
 		defer res.Body.Close()
 		require.NoError(t, json.NewDecoder(res.Body).Decode(&s))
@@ -33,7 +33,7 @@ func TestDashboard(t *testing.T) {
 	press := func(action string, args dash.Args) (status int, said string) {
 		b, err := json.Marshal(args)
 		require.NoError(t, err)
-		res, err := http.Post("http://"+teller.addr+"/action/"+action, "application/json", bytes.NewReader(b))
+		res, err := http.Post("http://"+teller.site.Addr+"/action/"+action, "application/json", bytes.NewReader(b))
 		require.NoError(t, err)
 		defer res.Body.Close()
 		out, err := io.ReadAll(res.Body)

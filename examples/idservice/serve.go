@@ -4,22 +4,19 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"os/signal"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/front"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/node"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/page"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/view"
+	"github.com/ashlar-go/ashlar/examples/internal/program"
 	"github.com/ashlar-go/ashlar/snowflake"
 )
 
@@ -28,21 +25,17 @@ const closing = 5 * time.Second
 
 // serve runs one node until it is told to stop.
 func serve(args []string, stderr io.Writer) error {
-	fs := flag.NewFlagSet("idservice serve", flag.ContinueOnError)
-	fs.SetOutput(stderr)
+	fs := program.Flags("idservice serve", stderr)
 	path := fs.String("config", "", "the service, as JSON: {\"service\", \"layout\", \"workers\", \"ttl\", \"nodes\": [{\"id\", \"http\", \"redis\"}, …]}")
 	id := fs.String("id", "", "which of its nodes this is")
 	dir := fs.String("dir", "idservice-data", "where worker ids are leased: one local `folder` for all processes of the service")
-	level := fs.String("log", "info", "debug, info, warn or error")
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return fmt.Errorf("%w: see idservice help serve", errUsage)
+	var level slog.Level
+	fs.TextVar(&level, "log", slog.LevelInfo, "debug, info, warn or error")
+	if err := program.Parse(fs, args); err != nil {
+		return err
 	}
-	var lv slog.Level
-	if err := lv.UnmarshalText([]byte(*level)); err != nil || fs.NArg() > 0 || *path == "" || *id == "" || *dir == "" {
-		return fmt.Errorf("%w: idservice serve -config FILE -id NAME [-dir DIR] [-log LEVEL]", errUsage)
+	if fs.NArg() > 0 || *path == "" || *id == "" || *dir == "" {
+		return fmt.Errorf("%w: idservice serve -config FILE -id NAME [-dir DIR] [-log LEVEL]", program.ErrUsage)
 	}
 	config, err := node.ReadConfig(*path)
 	if err != nil {
@@ -56,8 +49,8 @@ func serve(args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: lv}))
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	ctx, stop := program.UntilSignal()
 	defer stop()
 
 	peers := &processes{config: config}
@@ -86,7 +79,6 @@ func serve(args []string, stderr io.Writer) error {
 	}
 	log.Info("idservice: serving", "node", *id, "service", config.Service, "http", self.HTTP, "redis", self.Redis, "dir", *dir)
 	<-ctx.Done()
-	stop() // a second Ctrl-C ends it at once
 	log.Info("idservice: closing", "node", *id)
 	end, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()

@@ -4,20 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"os"
-	"os/signal"
 	"path/filepath"
 	"sync/atomic"
-	"syscall"
 	"time"
 
+	"github.com/ashlar-go/ashlar/examples/internal/program"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/api"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/client"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/front"
@@ -31,22 +28,18 @@ const closing = 5 * time.Second
 
 // serve runs one node until it is told to stop.
 func serve(args []string, stderr io.Writer) error {
-	fs := flag.NewFlagSet("kv serve", flag.ContinueOnError)
-	fs.SetOutput(stderr)
+	fs := program.Flags("kv serve", stderr)
 	path := fs.String("config", "", "the cluster, as JSON: {\"cluster\", \"nodes\": [{\"id\", \"peer\", \"gossip\", \"http\", \"redis\"}, …]}")
 	id := fs.String("id", "", "which of its nodes this is")
 	dir := fs.String("dir", "", "where its data is kept (kv-data/ID)")
 	debug := fs.String("debug", "", "`host:port` for Go's profiles, for your eyes only; empty: none")
-	level := fs.String("log", "info", "debug, info, warn or error")
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return fmt.Errorf("%w: see kv help serve", errUsage)
+	var level slog.Level
+	fs.TextVar(&level, "log", slog.LevelInfo, "debug, info, warn or error")
+	if err := program.Parse(fs, args); err != nil {
+		return err
 	}
-	var lv slog.Level
-	if err := lv.UnmarshalText([]byte(*level)); err != nil || fs.NArg() > 0 || *path == "" || *id == "" {
-		return fmt.Errorf("%w: kv serve -config FILE -id NAME [-dir DIR] [-log LEVEL]", errUsage)
+	if fs.NArg() > 0 || *path == "" || *id == "" {
+		return fmt.Errorf("%w: kv serve -config FILE -id NAME [-dir DIR] [-log LEVEL]", program.ErrUsage)
 	}
 	if *dir == "" {
 		*dir = filepath.Join("kv-data", *id)
@@ -55,8 +48,8 @@ func serve(args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: lv}))
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	ctx, stop := program.UntilSignal()
 	defer stop()
 
 	peers := &processes{config: config}
@@ -86,7 +79,6 @@ func serve(args []string, stderr io.Writer) error {
 	self, _ := config.Member(*id)
 	log.Info("kv: serving", "node", *id, "cluster", config.Cluster, "http", self.HTTP, "redis", self.Redis, "dir", *dir)
 	<-ctx.Done()
-	stop() // a second Ctrl-C ends it at once
 	log.Info("kv: closing", "node", *id)
 	end, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()

@@ -118,6 +118,23 @@ func TestActionsAreOptional(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, resp.StatusCode)
 }
 
+func TestSite(t *testing.T) {
+	d, err := New(Options{Page: fstest.MapFS{"index.html": {Data: []byte("<title>x</title>")}}, State: func() any { return 1 }})
+	require.NoError(t, err)
+	s, err := Listen("127.0.0.1:0", d, d)
+	require.NoError(t, err)
+	require.Equal(t, "<title>x</title>", get(t, "http://"+s.Addr+"/"))
+	_, err = Listen(s.Addr, d, d)
+	require.Error(t, err)
+	resp, err := http.Get("http://" + s.Addr + "/events")
+	require.NoError(t, err)
+	_, err = io.ReadAll(resp.Body)
+	require.NoError(t, err, "a dashboard that could not listen is closed, and ends its streams")
+	require.NoError(t, resp.Body.Close())
+	require.NoError(t, s.Close())
+	require.NoError(t, s.Close())
+}
+
 func TestOptionsAreRequired(t *testing.T) {
 	_, err := New(Options{})
 	require.ErrorIs(t, err, ErrOptions)
