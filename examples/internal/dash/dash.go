@@ -26,10 +26,13 @@ import (
 var shared embed.FS
 
 // Shared holds what is served below "dash/" beside every page.
-func Shared() fs.FS {
-	root, err := fs.Sub(shared, "shared")
+func Shared() fs.FS { return Folder(shared, "shared") }
+
+// Folder is a folder of what a package embeds, for Options.Page.
+func Folder(files embed.FS, name string) fs.FS {
+	root, err := fs.Sub(files, name)
 	if err != nil {
-		panic(err) // only a malformed path fails, and this one is a constant
+		panic(err) // only a malformed name fails, and names are constants
 	}
 	return root
 }

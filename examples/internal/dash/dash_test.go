@@ -118,6 +118,19 @@ func TestActionsAreOptional(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, resp.StatusCode)
 }
 
+func TestRecent(t *testing.T) {
+	var r Recent[int]
+	require.Empty(t, r.Events())
+	for i := range MaxEvents + 5 {
+		r.Add(i)
+	}
+	got := r.Events()
+	require.Len(t, got, MaxEvents)
+	require.Equal(t, []int{5, MaxEvents + 4}, []int{got[0], got[MaxEvents-1]})
+	got[0] = -1
+	require.Equal(t, 5, r.Events()[0], "they are copies")
+}
+
 func TestSite(t *testing.T) {
 	d, err := New(Options{Page: fstest.MapFS{"index.html": {Data: []byte("<title>x</title>")}}, State: func() any { return 1 }})
 	require.NoError(t, err)
