@@ -23,6 +23,7 @@ import (
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/ledger"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/node"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/page"
+	"github.com/ashlar-go/ashlar/examples/internal/ports"
 	"github.com/ashlar-go/ashlar/examples/internal/program"
 	"github.com/ashlar-go/ashlar/examples/internal/program/programtest"
 	told "github.com/ashlar-go/ashlar/examples/internal/story"
@@ -67,8 +68,7 @@ func (f *fleet) args(id string) []string {
 func (f *fleet) status(i int) (s node.Status, ok bool) {
 	ctx, cancel := context.WithTimeout(f.t.Context(), time.Second)
 	defer cancel()
-	b, err := httpGet(ctx, "http://"+f.nodes[i].HTTP+"/status")
-	return s, err == nil && json.Unmarshal(b, &s) == nil
+	return s, ports.Status(ctx, http.DefaultClient, f.nodes[i].HTTP, &s) == nil
 }
 
 func httpGet(ctx context.Context, url string) ([]byte, error) {

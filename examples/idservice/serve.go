@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -16,6 +14,7 @@ import (
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/node"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/page"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/view"
+	"github.com/ashlar-go/ashlar/examples/internal/ports"
 	"github.com/ashlar-go/ashlar/examples/internal/program"
 	"github.com/ashlar-go/ashlar/snowflake"
 )
@@ -57,25 +56,24 @@ func serve(args []string, stderr io.Writer) error {
 	v := view.New(view.Options{Name: config.Service, Members: config.Nodes, Service: peers})
 	// The ports first: a process that cannot be reached needs no worker id.
 	self, _ := config.Member(*id)
-	o, err := listen(self)
+	l, err := ports.Listen(self.HTTP, self.Redis)
 	if err != nil {
 		return err
 	}
 	options.Logger, options.Event = log, v.AddNode
 	n, err := node.Open(options)
 	if err != nil {
-		return errors.Join(err, unlisten(o))
+		return errors.Join(err, l.Close())
 	}
 	defer n.Close()
 	peers.self.Store(n)
 	d, err := v.Dash()
 	if err != nil {
-		return errors.Join(err, unlisten(o))
+		return errors.Join(err, l.Close())
 	}
-	o.Service, o.Look, o.Page, o.Logger = n, n.Look, d, log
-	f, err := front.Open(o)
+	f, err := front.Open(front.Options{Listeners: l, Service: n, Look: n.Look, Page: d, Logger: log})
 	if err != nil {
-		return errors.Join(err, unlisten(o), d.Close())
+		return errors.Join(err, l.Close(), d.Close())
 	}
 	log.Info("idservice: serving", "node", *id, "service", config.Service, "http", self.HTTP, "redis", self.Redis, "dir", *dir)
 	<-ctx.Done()
@@ -83,28 +81,6 @@ func serve(args []string, stderr io.Writer) error {
 	end, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()
 	return errors.Join(d.Close(), f.Close(end), n.Close())
-}
-
-// listen opens a node's ports.
-func listen(m node.Member) (o front.Options, err error) {
-	if o.HTTP, err = net.Listen("tcp", m.HTTP); err != nil {
-		return o, err
-	}
-	if m.Redis != "" {
-		if o.Redis, err = net.Listen("tcp", m.Redis); err != nil {
-			return o, errors.Join(err, o.HTTP.Close())
-		}
-	}
-	return o, nil
-}
-
-// unlisten closes ports that no front has taken over.
-func unlisten(o front.Options) error {
-	err := o.HTTP.Close()
-	if o.Redis != nil {
-		err = errors.Join(err, o.Redis.Close())
-	}
-	return err
 }
 
 // processes is a service of several processes as one of them sees it: itself, and the
@@ -115,25 +91,13 @@ type processes struct {
 	http   http.Client
 }
 
-// maxStatus is more than a status takes.
-const maxStatus = 64 << 10
-
 // Look implements view.Service.
 func (p *processes) Look(ctx context.Context, id string) (s node.Status, up bool) {
 	m, _ := p.config.Member(id)
 	if n := p.self.Load(); n != nil && n.ID() == id {
 		return n.Look(), true
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.HTTP+"/status", nil)
-	if err != nil {
-		return s, false
-	}
-	res, err := p.http.Do(r)
-	if err != nil {
-		return s, false
-	}
-	defer res.Body.Close()
-	err = json.NewDecoder(io.LimitReader(res.Body, maxStatus)).Decode(&s)
+	err := ports.Status(ctx, &p.http, m.HTTP, &s)
 	return s, err == nil && s.ID == id && known(s.State)
 }
 

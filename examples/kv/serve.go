@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ashlar-go/ashlar/examples/internal/ports"
 	"github.com/ashlar-go/ashlar/examples/internal/program"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/api"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/client"
@@ -63,26 +63,35 @@ func serve(args []string, stderr io.Writer) error {
 	}
 	defer n.Close()
 	peers.self.Store(n)
-	f, err := openFront(n, v, log)
+	self := n.Self()
+	l, err := ports.Listen(self.HTTP, self.Redis)
 	if err != nil {
 		return err
+	}
+	d, err := v.Dash()
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer d.Close()
+	f, err := front.Open(front.Options{Listeners: l, Node: n, Page: d, Logger: log})
+	if err != nil {
+		return errors.Join(err, l.Close())
 	}
 	if *debug != "" {
 		l, err := net.Listen("tcp", *debug)
 		if err != nil {
-			return errors.Join(err, f(ctx))
+			return errors.Join(err, d.Close(), f.Close(ctx))
 		}
 		profiles := &http.Server{Handler: profiles(), ReadHeaderTimeout: closing}
 		defer profiles.Close()
 		go profiles.Serve(l)
 	}
-	self, _ := config.Member(*id)
 	log.Info("kv: serving", "node", *id, "cluster", config.Cluster, "http", self.HTTP, "redis", self.Redis, "dir", *dir)
 	<-ctx.Done()
 	log.Info("kv: closing", "node", *id)
 	end, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()
-	return errors.Join(f(end), n.Close())
+	return errors.Join(d.Close(), f.Close(end), n.Close())
 }
 
 // profiles are what net/http/pprof would put on the default mux.
@@ -92,32 +101,6 @@ func profiles() http.Handler {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	return mux
-}
-
-// openFront opens a node's ports with the dashboard, and returns how to close them.
-func openFront(n *node.Node, v *view.View, log *slog.Logger) (closer func(context.Context) error, err error) {
-	self := n.Self()
-	d, err := v.Dash()
-	if err != nil {
-		return nil, err
-	}
-	o := front.Options{Node: n, Page: d, Logger: log}
-	if o.HTTP, err = net.Listen("tcp", self.HTTP); err != nil {
-		d.Close()
-		return nil, err
-	}
-	if self.Redis != "" {
-		if o.Redis, err = net.Listen("tcp", self.Redis); err != nil {
-			return nil, errors.Join(err, o.HTTP.Close(), d.Close())
-		}
-	}
-	f, err := front.Open(o)
-	if err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
-	return func(ctx context.Context) error {
-		return errors.Join(d.Close(), f.Close(ctx))
-	}, nil
 }
 
 // processes is a cluster of several processes as one of them sees it: itself, and the
@@ -134,16 +117,7 @@ func (p *processes) Look(ctx context.Context, id string) (s node.Status, up bool
 		return n.Look(), true
 	}
 	m, _ := p.config.Member(id)
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.HTTP+"/status", nil)
-	if err != nil {
-		return s, false
-	}
-	res, err := p.http.Do(r)
-	if err != nil {
-		return s, false
-	}
-	defer res.Body.Close()
-	err = json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&s)
+	err := ports.Status(ctx, &p.http, m.HTTP, &s)
 	return s, err == nil && s.ID == id
 }
 

@@ -3,7 +3,9 @@ package ports
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -12,14 +14,57 @@ import (
 	"github.com/ashlar-go/ashlar/examples/internal/resp"
 )
 
-// Options of a node's ports. Of each, the listener and the server go together; without them
-// that protocol is not spoken.
-type Options struct {
-	HTTP       net.Listener
-	HTTPServer *http.Server // its ErrorLog is set
+// Listeners are ports that nobody serves yet.
+type Listeners struct {
+	HTTP  net.Listener // nil: the node does not speak HTTP
+	Redis net.Listener // nil: the node does not speak Redis
+}
 
-	Redis       net.Listener
-	RedisServer *resp.Server
+// Listen opens ports at addresses, host:port. One that is empty is not opened.
+func Listen(web, redis string) (l Listeners, err error) {
+	if web != "" {
+		if l.HTTP, err = net.Listen("tcp", web); err != nil {
+			return l, err
+		}
+	}
+	if redis != "" {
+		if l.Redis, err = net.Listen("tcp", redis); err != nil {
+			return l, errors.Join(err, l.Close())
+		}
+	}
+	return l, nil
+}
+
+// Close closes ports that are not served after all.
+func (l Listeners) Close() error {
+	var errs []error
+	for _, l := range []net.Listener{l.HTTP, l.Redis} {
+		if l != nil {
+			errs = append(errs, l.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Status asks the node at an HTTP port for its /status, which is JSON of at most 1 MiB.
+func Status(ctx context.Context, c *http.Client, addr string, status any) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/status", nil)
+	if err != nil {
+		return err
+	}
+	res, err := c.Do(r)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	return json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(status)
+}
+
+// Options of a node's ports.
+type Options struct {
+	Listeners
+	HTTPServer  *http.Server // for HTTP; its ErrorLog is set
+	RedisServer *resp.Server // for Redis
 
 	Name   string       // of the system, for the log
 	Logger *slog.Logger // nil: silent

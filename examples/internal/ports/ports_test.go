@@ -13,26 +13,34 @@ import (
 	"github.com/ashlar-go/ashlar/examples/internal/resp"
 )
 
-func listen(t *testing.T) net.Listener {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func TestListen(t *testing.T) {
+	l, err := Listen("127.0.0.1:0", "")
 	require.NoError(t, err)
-	return l
+	taken := l.HTTP.Addr().String()
+	_, err = Listen("", taken)
+	require.Error(t, err)
+	one, err := Listen("127.0.0.1:0", taken)
+	require.Error(t, err)
+	_, err = one.HTTP.Accept()
+	require.ErrorIs(t, err, net.ErrClosed, "both or none")
+	require.NoError(t, l.Close())
+	require.NoError(t, Listeners{}.Close())
 }
 
 func TestBothProtocols(t *testing.T) {
 	redis, err := resp.NewServer(resp.Options{Handler: func(c *resp.Conn, _ [][]byte) { c.Status("PONG") }})
 	require.NoError(t, err)
-	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "here") })}
-	o := Options{HTTP: listen(t), HTTPServer: web, Redis: listen(t), RedisServer: redis}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"id": "n1"}`) })
+	web := &http.Server{Handler: mux}
+	l, err := Listen("127.0.0.1:0", "127.0.0.1:0")
+	require.NoError(t, err)
+	o := Options{Listeners: l, HTTPServer: web, RedisServer: redis}
 	p := Open(o)
 
-	res, err := http.Get("http://" + o.HTTP.Addr().String())
-	require.NoError(t, err)
-	b, err := io.ReadAll(res.Body)
-	require.NoError(t, err)
-	require.NoError(t, res.Body.Close())
-	require.Equal(t, "here", string(b))
+	var status struct{ ID string }
+	require.NoError(t, Status(t.Context(), http.DefaultClient, o.HTTP.Addr().String(), &status))
+	require.Equal(t, "n1", status.ID)
 	nc, err := net.Dial("tcp", o.Redis.Addr().String())
 	require.NoError(t, err)
 	defer nc.Close()
@@ -60,7 +68,10 @@ func TestCloseCutsOff(t *testing.T) {
 		close(under)
 		<-r.Context().Done()
 	})}
-	o := Options{HTTP: listen(t), HTTPServer: web}
+	l, err := Listen("127.0.0.1:0", "")
+	require.NoError(t, err)
+	require.Nil(t, l.Redis)
+	o := Options{Listeners: l, HTTPServer: web}
 	p := Open(o)
 	failed := make(chan error, 1)
 	go func() {

@@ -4,7 +4,6 @@ package front
 import (
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -19,10 +18,10 @@ import (
 
 // Options of a front.
 type Options struct {
+	ports.Listeners
+
 	Service api.Service        // required
 	Look    func() node.Status // for INFO; required if Redis is set
-	HTTP    net.Listener       // nil: does not speak HTTP
-	Redis   net.Listener       // nil: does not speak Redis
 	Page    http.Handler       // all other paths of HTTP, for a dashboard; nil: none
 	Logger  *slog.Logger       // nil: silent
 }
@@ -49,7 +48,7 @@ func Open(o Options) (*ports.Ports, error) {
 		Handler: Handler(o), ReadHeaderTimeout: headerTime, ReadTimeout: writeTime, WriteTimeout: writeTime,
 		IdleTimeout: idleTime, MaxHeaderBytes: headerSize,
 	}
-	return ports.Open(ports.Options{HTTP: o.HTTP, HTTPServer: web, Redis: o.Redis, RedisServer: redis, Name: "idservice", Logger: o.Logger}), nil
+	return ports.Open(ports.Options{Listeners: o.Listeners, HTTPServer: web, RedisServer: redis, Name: "idservice", Logger: o.Logger}), nil
 }
 
 // Handler is the protocol on its paths, and the page on all others.

@@ -4,7 +4,6 @@ package front
 import (
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -18,9 +17,9 @@ import (
 
 // Options of a front.
 type Options struct {
+	ports.Listeners
+
 	Node   *node.Node   // required
-	HTTP   net.Listener // nil: does not speak HTTP
-	Redis  net.Listener // nil: does not speak Redis
 	Page   http.Handler // all other paths of HTTP, for a dashboard; nil: none
 	Logger *slog.Logger // nil: silent
 }
@@ -46,7 +45,7 @@ func Open(o Options) (*ports.Ports, error) {
 		Handler: handler(o), ReadHeaderTimeout: headerTime, ReadTimeout: bodyTime, IdleTimeout: idleTime,
 		MaxHeaderBytes: 256 << 10, // a key may be 64 KiB, three bytes for one in a path
 	}
-	return ports.Open(ports.Options{HTTP: o.HTTP, HTTPServer: web, Redis: o.Redis, RedisServer: redis, Name: "kv", Logger: o.Logger}), nil
+	return ports.Open(ports.Options{Listeners: o.Listeners, HTTPServer: web, RedisServer: redis, Name: "kv", Logger: o.Logger}), nil
 }
 
 // handler is the protocol on its paths, and the page on all others.
