@@ -18,6 +18,10 @@ import (
 	told "github.com/ashlar-go/ashlar/examples/internal/story"
 )
 
+func TestMain(m *testing.M) {
+	programtest.Main(m, func() int { return run(os.Args[1:], os.Stdout, os.Stderr) })
+}
+
 // fleet is the service as real processes.
 type fleet struct {
 	*programtest.Fleet

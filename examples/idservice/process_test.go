@@ -30,6 +30,10 @@ import (
 	"github.com/ashlar-go/ashlar/internal/testkit"
 )
 
+func TestMain(m *testing.M) {
+	programtest.Main(m, func() int { return run(os.Args[1:], os.Stdout, os.Stderr) })
+}
+
 // fleet is a service of real processes, by the ids of their nodes.
 type fleet struct {
 	*programtest.Fleet
@@ -201,7 +205,7 @@ func pause(ms int) {
 func TestSecondProcess(t *testing.T) {
 	f := newFleet(t, 2, 8)
 	f.awaitServing(2)
-	second := exec.CommandContext(t.Context(), f.Binary, f.args("n1")...)
+	second := f.Command(f.args("n1")...)
 	out, err := second.CombinedOutput()
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	require.True(t, ok, "%v", err)

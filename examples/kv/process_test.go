@@ -29,6 +29,10 @@ import (
 	"github.com/ashlar-go/ashlar/internal/testkit"
 )
 
+func TestMain(m *testing.M) {
+	programtest.Main(m, func() int { return run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv) })
+}
+
 // fleet is a cluster of real processes, by the ids of their nodes.
 type fleet struct {
 	*programtest.Fleet
@@ -190,7 +194,7 @@ func (a *acked) add(ctx context.Context, t *testing.T, addrs []string, worker in
 // TestSecondProcess: a directory and a port belong to one process.
 func TestSecondProcess(t *testing.T) {
 	f := newFleet(t, 1)
-	second := exec.CommandContext(t.Context(), f.Binary, f.args("n1")...)
+	second := f.Command(f.args("n1")...)
 	out, err := second.CombinedOutput()
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	require.True(t, ok, "%v", err)

@@ -1,5 +1,14 @@
-// Package programtest runs the program that a test stands beside as real processes, to be
-// killed, frozen and stopped. Only tests import it.
+// Package programtest runs a program as real processes, to be killed, frozen and stopped.
+// Only the program's own tests import it: the processes run the test binary, which Main
+// makes the program.
+//
+//	func TestMain(m *testing.M) {
+//		programtest.Main(m, func() int { return run(os.Args[1:], os.Stdout, os.Stderr) })
+//	}
+//
+//	f := programtest.NewFleet(t)
+//	f.Start("n1", "serve", "-id", "n1")
+//	f.Kill("n1")
 package programtest
 
 import (
@@ -10,33 +19,34 @@ import (
 	"testing"
 )
 
-// Fleet is a set of processes of one program, by name. What they say on standard error is
-// logged if the test fails; those that still run are killed at its end.
-type Fleet struct {
-	Binary string
+// asProgram is the variable of the environment that makes a test binary the program.
+const asProgram = "PROGRAMTEST_RUN"
 
+// Main is what TestMain does: it runs the tests, or, in a process of a fleet, the program.
+func Main(m *testing.M, program func() int) {
+	if os.Getenv(asProgram) != "" {
+		os.Exit(program())
+	}
+	os.Exit(m.Run())
+}
+
+// Fleet is a set of processes by name. What they say on standard error is logged if the test
+// fails; those that still run are killed at its end.
+type Fleet struct {
 	t     testing.TB
 	log   *os.File
 	procs map[string]*exec.Cmd
 }
 
-// NewFleet builds the program in the test's folder. It skips the test under -short and where
-// there is no go command.
+// NewFleet is a fleet without processes. It skips the test under -short.
 func NewFleet(t testing.TB) *Fleet {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("-short: does not build and start processes")
+		t.Skip("-short: does not start processes")
 	}
-	goTool, err := exec.LookPath("go")
-	if err != nil {
-		t.Skip("there is no go command to build the program with")
-	}
-	dir := t.TempDir()
-	f := &Fleet{Binary: filepath.Join(dir, "program.exe"), t: t, procs: map[string]*exec.Cmd{}}
-	if out, err := exec.CommandContext(t.Context(), goTool, "build", "-o", f.Binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	if f.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
+	f := &Fleet{t: t, procs: map[string]*exec.Cmd{}}
+	var err error
+	if f.log, err = os.Create(filepath.Join(t.TempDir(), "log")); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -52,10 +62,22 @@ func NewFleet(t testing.TB) *Fleet {
 	return f
 }
 
+// Command is the program with arguments, which is not started.
+func (f *Fleet) Command(args ...string) *exec.Cmd {
+	f.t.Helper()
+	binary, err := os.Executable()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	cmd := exec.Command(binary, args...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	return cmd
+}
+
 // Start starts a process. None of that name runs.
 func (f *Fleet) Start(name string, args ...string) {
 	f.t.Helper()
-	cmd := exec.Command(f.Binary, args...)
+	cmd := f.Command(args...)
 	cmd.Stderr = f.log
 	if err := cmd.Start(); err != nil {
 		f.t.Fatal(err)
