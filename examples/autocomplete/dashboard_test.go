@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"io"
 	"net/http"
 	"path/filepath"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/page"
 	"github.com/ashlar-go/ashlar/examples/internal/dash"
+	"github.com/ashlar-go/ashlar/examples/internal/dash/dashtest"
 	told "github.com/ashlar-go/ashlar/examples/internal/story"
 )
 
@@ -23,32 +22,11 @@ func TestDashboard(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, teller.close()) })
 	require.NoError(t, teller.cluster.Router.Seed(t.Context(), func(yield func(string, uint64) bool) { yield("only", 7) }))
 	require.NoError(t, teller.cluster.Settled(t.Context()))
-	state := func() (s page.State) {
-		res, err := http.Get("http://" + teller.addr + "/state")
-		require.NoError(t, err)
-		defer res.Body.Close()
-		require.NoError(t, json.NewDecoder(res.Body).Decode(&s))
-		return s
-	}
-	press := func(action string, args dash.Args) (status int, said string) {
-		b, err := json.Marshal(args)
-		require.NoError(t, err)
-		res, err := http.Post("http://"+teller.addr+"/action/"+action, "application/json", bytes.NewReader(b))
-		require.NoError(t, err)
-		defer res.Body.Close()
-		out, err := io.ReadAll(res.Body)
-		require.NoError(t, err)
-		return res.StatusCode, string(out)
-	}
-	does := func(action string, args dash.Args) {
-		t.Helper()
-		status, said := press(action, args)
-		require.Equal(t, http.StatusNoContent, status, said)
-	}
+	d := dashtest.Remote[page.State]{T: t, Addr: teller.site.Addr}
 	becomes := func(id string, up bool) {
 		t.Helper()
 		require.NoError(t, told.Await(t.Context(), func() bool {
-			for _, n := range state().Status.Nodes {
+			for _, n := range d.State().Status.Nodes {
 				if n.ID == id {
 					return n.Up == up
 				}
@@ -56,7 +34,7 @@ func TestDashboard(t *testing.T) {
 			return false
 		}))
 	}
-	s := state()
+	s := d.State()
 	require.Len(t, s.Status.Nodes, 3)
 	require.Equal(t, uint64(1), s.Status.Generation)
 	require.Empty(t, s.Trending)
@@ -64,25 +42,22 @@ func TestDashboard(t *testing.T) {
 
 	require.NoError(t, teller.search(t.Context(), "of now", ""))
 	require.NoError(t, teller.cluster.Settled(t.Context()))
-	require.Equal(t, "of now", state().Trending[0].Query)
-	does(page.ActionKill, dash.Args{page.ArgNode: "n2"})
+	require.Equal(t, "of now", d.State().Trending[0].Query)
+	d.Does(page.ActionKill, dash.Args{page.ArgNode: "n2"})
 	becomes("n2", false)
-	does(page.ActionStart, dash.Args{page.ArgNode: "n2"})
+	d.Does(page.ActionStart, dash.Args{page.ArgNode: "n2"})
 	becomes("n2", true)
-	does(page.ActionRebuild, nil)
-	require.Equal(t, uint64(2), state().Status.Generation)
-	does(page.ActionRollback, nil)
-	require.Equal(t, uint64(1), state().Status.Generation)
+	d.Does(page.ActionRebuild, nil)
+	require.Equal(t, uint64(2), d.State().Status.Generation)
+	d.Does(page.ActionRollback, nil)
+	require.Equal(t, uint64(1), d.State().Status.Generation)
 	for action, args := range map[string]dash.Args{
 		page.ActionKill:     {page.ArgNode: "n9"}, // is not there
 		page.ActionStart:    {page.ArgNode: "n1"}, // runs
 		page.ActionRollback: {},                   // there is nothing to return to any more
 	} {
-		status, said := press(action, args)
-		require.Equal(t, http.StatusConflict, status, action)
-		require.NotEmpty(t, said)
+		d.Press(http.StatusConflict, action, args)
 	}
-	status, _ := press("dance", nil)
-	require.Equal(t, http.StatusNotFound, status)
-	require.NotEmpty(t, state().Events)
+	d.Press(http.StatusNotFound, "dance", nil)
+	require.NotEmpty(t, d.State().Events)
 }

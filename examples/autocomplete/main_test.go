@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ashlar-go/ashlar/examples/internal/program"
 )
 
 func runMain(args ...string) (code int, stdout, stderr string) {
@@ -58,19 +60,19 @@ func TestUsage(t *testing.T) {
 		{[]string{"help"}, 0, ""},
 		{[]string{"help", "serve"}, 0, "config"},
 		{[]string{"-help"}, 0, "-check"},
-		{[]string{"dance"}, exitUsage, "unknown command"},
-		{[]string{"-x"}, exitUsage, "see autocomplete help"},
-		{[]string{"-check", "more"}, exitUsage, "unexpected"},
-		{[]string{"-terms", "a", "-src", "b"}, exitUsage, "unexpected"},
-		{[]string{"-check", "-dir", dir}, exitUsage, "not empty"},
-		{[]string{"-check", "-terms", "/does/not/exist"}, exitFailed, "no such file"},
-		{[]string{"-check", "-terms", file("terms", "word without count\n")}, exitFailed, "line 1"},
-		{[]string{"-check", "-src", dir}, exitFailed, "no Go files"},
-		{[]string{"serve"}, exitUsage, "-config"},
-		{[]string{"serve", "-y"}, exitUsage, "see autocomplete help serve"},
-		{[]string{"serve", "-config", good, "-id", "n1", "-log", "loud"}, exitUsage, "LEVEL"},
-		{[]string{"serve", "-config", good, "-id", "n2"}, exitFailed, "there is no node"},
-		{[]string{"serve", "-config", good + "x", "-id", "n1"}, exitFailed, "no such file"},
+		{[]string{"dance"}, program.ExitUsage, "unknown command"},
+		{[]string{"-x"}, program.ExitUsage, "see autocomplete help"},
+		{[]string{"-check", "more"}, program.ExitUsage, "unexpected"},
+		{[]string{"-terms", "a", "-src", "b"}, program.ExitUsage, "unexpected"},
+		{[]string{"-check", "-dir", dir}, program.ExitUsage, "not empty"},
+		{[]string{"-check", "-terms", "/does/not/exist"}, program.ExitFailed, "no such file"},
+		{[]string{"-check", "-terms", file("terms", "word without count\n")}, program.ExitFailed, "line 1"},
+		{[]string{"-check", "-src", dir}, program.ExitFailed, "no Go files"},
+		{[]string{"serve"}, program.ExitUsage, "-config"},
+		{[]string{"serve", "-y"}, program.ExitUsage, "see autocomplete help serve"},
+		{[]string{"serve", "-config", good, "-id", "n1", "-log", "loud"}, program.ExitUsage, "unknown name"},
+		{[]string{"serve", "-config", good, "-id", "n2"}, program.ExitFailed, "there is no node"},
+		{[]string{"serve", "-config", good + "x", "-id", "n1"}, program.ExitFailed, "no such file"},
 	} {
 		code, _, errs := runMain(c.args...)
 		require.Equal(t, c.code, code, "%q: %s", c.args, errs)

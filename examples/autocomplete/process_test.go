@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,39 +14,26 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/router"
+	"github.com/ashlar-go/ashlar/examples/internal/program/programtest"
 	told "github.com/ashlar-go/ashlar/examples/internal/story"
 )
 
+func TestMain(m *testing.M) {
+	programtest.Main(m, func() int { return run(os.Args[1:], os.Stdout, os.Stderr) })
+}
+
 // fleet is the service as real processes.
 type fleet struct {
+	*programtest.Fleet
 	t      *testing.T
-	binary string
 	dir    string
 	config config
-	procs  map[string]*exec.Cmd
-	log    *os.File
 }
 
 func newFleet(t *testing.T, nodes int) *fleet {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("-short: does not build and start processes")
-	}
-	goTool, err := exec.LookPath("go")
-	if err != nil {
-		t.Skip("there is no go command to build the program with")
-	}
-	f := &fleet{t: t, dir: t.TempDir(), procs: map[string]*exec.Cmd{}}
-	f.binary = filepath.Join(f.dir, "autocomplete.exe")
-	out, err := exec.CommandContext(t.Context(), goTool, "build", "-o", f.binary, ".").CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	var addrs []string
-	for range nodes + 2 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer l.Close() // not before all are found, or one is found twice
-		addrs = append(addrs, l.Addr().String())
-	}
+	f := &fleet{Fleet: programtest.NewFleet(t), t: t, dir: t.TempDir()}
+	addrs := programtest.FreeAddrs(t, nodes+2)
 	f.config = config{Listen: addrs[0], Admin: addrs[1], Secret: "of the fleet", Rate: -1, Ranges: 4, Blocked: []string{"not this"}}
 	for i, addr := range addrs[2:] {
 		f.config.Nodes = append(f.config.Nodes, router.Member{ID: fmt.Sprintf("n%d", i+1), Addr: addr})
@@ -64,36 +49,12 @@ func newFleet(t *testing.T, nodes int) *fleet {
 		fmt.Fprintf(&terms, "%c term %d\t%d\n", 'a'+i%26, i, i+1)
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(f.dir, "terms.txt"), []byte(terms.String()), 0o644))
-	f.log, err = os.Create(filepath.Join(f.dir, "log"))
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		for id := range f.procs {
-			f.kill(id)
-		}
-		if t.Failed() {
-			b, _ := os.ReadFile(f.log.Name())
-			t.Logf("%s", b[max(0, len(b)-8000):])
-		}
-		f.log.Close()
-	})
 	return f
 }
 
 func (f *fleet) start(id string) {
 	f.t.Helper()
-	cmd := exec.Command(f.binary, "serve", "-config", filepath.Join(f.dir, "config.json"), "-id", id, "-dir", filepath.Join(f.dir, id),
-		"-terms", filepath.Join(f.dir, "terms.txt"))
-	cmd.Stderr = f.log
-	require.NoError(f.t, cmd.Start())
-	f.procs[id] = cmd
-}
-
-// kill is kill -9.
-func (f *fleet) kill(id string) {
-	p := f.procs[id]
-	delete(f.procs, id)
-	_ = p.Process.Kill()
-	_ = p.Wait() // it was killed
+	f.Start(id, "serve", "-config", filepath.Join(f.dir, "config.json"), "-id", id, "-dir", filepath.Join(f.dir, id), "-terms", filepath.Join(f.dir, "terms.txt"))
 }
 
 func (f *fleet) get(path string, out any) bool {
@@ -146,9 +107,9 @@ func TestProcesses(t *testing.T) {
 	for i := range 60 {
 		switch i {
 		case 20:
-			f.kill("n1")
+			f.Kill("n1")
 		case 40:
-			f.kill(routerID)
+			f.Kill(routerID)
 			f.start(routerID)
 			f.await("the router is back", func() bool { return f.get("/healthz", nil) })
 		}
@@ -177,7 +138,6 @@ func TestProcesses(t *testing.T) {
 	require.Equal(t, "zebra fish", got.Suggestions[0].Query)
 	require.GreaterOrEqual(t, got.Suggestions[0].Frequency, 60.0)
 	for _, id := range []string{"n1", "n2", routerID} {
-		stop(t, f.procs[id])
-		delete(f.procs, id)
+		f.Stop(id)
 	}
 }

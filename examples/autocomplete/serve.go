@@ -5,24 +5,22 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/httpapi"
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/node"
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/router"
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/view"
+	"github.com/ashlar-go/ashlar/examples/internal/program"
 	"github.com/ashlar-go/ashlar/trie"
 )
 
@@ -145,22 +143,18 @@ func checkAddr(addr string) error {
 
 // serve runs the router or one node until it is told to stop.
 func serve(args []string, stderr io.Writer) error {
-	fs := flag.NewFlagSet("autocomplete serve", flag.ContinueOnError)
-	fs.SetOutput(stderr)
+	fs := program.Flags("autocomplete serve", stderr)
 	path := fs.String("config", "", `the service, as JSON: {"listen", "nodes": [{"id", "addr"}, …], "rebuildEvery", "blocked", …}`)
 	id := fs.String("id", "", `which of its nodes this is, or "router"`)
 	dir := fs.String("dir", "", "where its data is kept (autocomplete-data/ID)")
 	terms := fs.String("terms", "", "`file` that a router without data begins with (the Go sources)")
-	level := fs.String("log", "info", "debug, info, warn or error")
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return fmt.Errorf("%w: see autocomplete help serve", errUsage)
+	var level slog.Level
+	fs.TextVar(&level, "log", slog.LevelInfo, "debug, info, warn or error")
+	if err := program.Parse(fs, args); err != nil {
+		return err
 	}
-	var lv slog.Level
-	if err := lv.UnmarshalText([]byte(*level)); err != nil || fs.NArg() > 0 || *path == "" || *id == "" {
-		return fmt.Errorf("%w: autocomplete serve -config FILE -id NAME [-dir DIR] [-terms FILE] [-log LEVEL]", errUsage)
+	if fs.NArg() > 0 || *path == "" || *id == "" {
+		return fmt.Errorf("%w: autocomplete serve -config FILE -id NAME [-dir DIR] [-terms FILE] [-log LEVEL]", program.ErrUsage)
 	}
 	c, err := readConfig(*path)
 	if err != nil {
@@ -169,10 +163,9 @@ func serve(args []string, stderr io.Writer) error {
 	if *dir == "" {
 		*dir = filepath.Join("autocomplete-data", *id)
 	}
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: lv}))
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	ctx, stop := program.UntilSignal()
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it at once
 	blocked, err := trie.NewBlocklist(trie.FoldDefault, c.Blocked...)
 	if err != nil {
 		return fmt.Errorf("%w: blocked: %w", errConfig, err)

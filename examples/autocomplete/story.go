@@ -3,14 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/corpus"
@@ -19,6 +16,8 @@ import (
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/node"
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/router"
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/view"
+	"github.com/ashlar-go/ashlar/examples/internal/dash"
+	"github.com/ashlar-go/ashlar/examples/internal/program"
 	told "github.com/ashlar-go/ashlar/examples/internal/story"
 	"github.com/ashlar-go/ashlar/trie"
 )
@@ -45,8 +44,7 @@ type storyFlags struct {
 
 // story tells the story, and then serves until Ctrl-C.
 func story(args []string, stdout, stderr io.Writer) (err error) {
-	fs := flag.NewFlagSet("autocomplete", flag.ContinueOnError)
-	fs.SetOutput(stderr)
+	fs := program.Flags("autocomplete", stderr)
 	fs.Usage = func() { usage(stderr); fs.PrintDefaults() }
 	var o storyFlags
 	fs.BoolVar(&o.check, "check", false, "end after the story; the last line says how much of it held")
@@ -54,40 +52,29 @@ func story(args []string, stdout, stderr io.Writer) (err error) {
 	fs.StringVar(&o.src, "src", "", "`folder` of Go sources (those of the standard library)")
 	fs.StringVar(&o.dir, "dir", "", "`folder` for all data (a temporary one, removed at the end)")
 	fs.Uint64Var(&o.seed, "seed", 1, "of what is chosen at random")
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return fmt.Errorf("%w: see autocomplete help", errUsage)
+	if err := program.Parse(fs, args); err != nil {
+		return err
 	}
 	if fs.NArg() > 0 || o.terms != "" && o.src != "" {
-		return fmt.Errorf("%w: unexpected %q; see autocomplete help", errUsage, fs.Args())
+		return fmt.Errorf("%w: unexpected %q; see autocomplete help", program.ErrUsage, fs.Args())
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := program.UntilSignal()
 	defer stop()
-	context.AfterFunc(ctx, stop)
 	if left, err := os.ReadDir(o.dir); o.dir != "" && err == nil && len(left) > 0 {
-		return fmt.Errorf("%w: %s is not empty: the story begins with nothing", errUsage, o.dir)
+		return fmt.Errorf("%w: %s is not empty: the story begins with nothing", program.ErrUsage, o.dir)
 	}
-	if o.dir == "" {
-		if o.dir, err = os.MkdirTemp("", "ashlar-autocomplete-"); err != nil {
-			return err
-		}
-		defer os.RemoveAll(o.dir)
+	remove, err := program.Folder(&o.dir, "ashlar-autocomplete-")
+	if err != nil {
+		return err
 	}
+	defer remove()
 	t := &teller{Story: told.New(stdout, told.IsTerminal(stdout)), o: o}
 	t.Mirror(t.show)
 	if err := t.open(); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
-	if err := t.tell(ctx); err != nil {
-		if ctx.Err() != nil {
-			return errors.New("interrupted")
-		}
-		return err
-	}
-	if err := t.Close(); err != nil || o.check {
+	if err := t.Play(ctx, t.begin, t.typing, t.now, t.own, t.nights, t.deaths, t.flood); err != nil || o.check {
 		return err
 	}
 	fmt.Fprintf(stdout, `
@@ -96,7 +83,7 @@ The service goes on. Type into the page: http://%[1]s/
   curl -H 'Content-Type: application/json' -d '{"query": "something new"}' http://%[1]s/api/v1/searches
   curl http://%[1]s/metrics
 Ctrl-C ends it.
-`, t.addr)
+`, t.site.Addr)
 	<-ctx.Done()
 	return nil
 }
@@ -147,14 +134,9 @@ func (t *teller) open() (err error) {
 	if !t.o.check && told.PortFree(port) {
 		addr = fmt.Sprintf("127.0.0.1:%d", port)
 	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return errors.Join(err, d.Close(), t.cluster.Close())
+	if t.site, err = dash.Listen(addr, api, d); err != nil {
+		return errors.Join(err, t.cluster.Close())
 	}
-	t.addr = l.Addr().String()
-	server := &http.Server{Handler: api, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: httpapi.MaxHeaders}
-	go server.Serve(l)
-	t.closeHTTP = func() error { return errors.Join(d.Close(), server.Close()) }
 	t.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	return nil
 }
@@ -177,7 +159,7 @@ func clientBy(header string) func(*http.Request) string {
 
 func (t *teller) close() error {
 	t.http.CloseIdleConnections()
-	return errors.Join(t.closeHTTP(), t.cluster.Close())
+	return errors.Join(t.site.Close(), t.cluster.Close())
 }
 
 // Kill implements view.Nodes.

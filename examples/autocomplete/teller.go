@@ -27,20 +27,20 @@ import (
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/page"
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/router"
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/view"
+	"github.com/ashlar-go/ashlar/examples/internal/dash"
 	told "github.com/ashlar-go/ashlar/examples/internal/story"
 )
 
 // teller knows what should be suggested.
 type teller struct {
 	*told.Story
-	o         storyFlags
-	cluster   *local.Cluster
-	view      *view.View
-	addr      string
-	closeHTTP func() error
-	http      *http.Client
-	damage    atomic.Bool // the next build
-	clients   atomic.Int64
+	o       storyFlags
+	cluster *local.Cluster
+	view    *view.View
+	site    *dash.Site
+	http    *http.Client
+	damage  atomic.Bool // the next build
+	clients atomic.Int64
 
 	corpus  corpus.Counts
 	terms   []counted // of the corpus, sorted as they are found
@@ -56,17 +56,6 @@ type counted struct {
 // show has the dashboard show what the story says.
 func (t *teller) show(kind, text string) {
 	t.view.Add(page.Event{Kind: kind, Text: text})
-}
-
-func (t *teller) tell(ctx context.Context) error {
-	for _, chapter := range []func(context.Context) error{
-		t.begin, t.typing, t.now, t.own, t.nights, t.deaths, t.flood,
-	} {
-		if err := chapter(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // await waits with the story's patience.
@@ -90,7 +79,7 @@ func (t *teller) call(ctx context.Context, client, method, path string, body, ou
 		}
 		in = bytes.NewReader(b)
 	}
-	r, err := http.NewRequestWithContext(ctx, method, "http://"+t.addr+path, in)
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+t.site.Addr+path, in)
 	if err != nil {
 		return 0, err
 	}
@@ -161,7 +150,7 @@ func (t *teller) begin(ctx context.Context) (err error) {
 	for _, n := range s.Nodes {
 		size += n.Bytes
 	}
-	t.Check(s.Ready && s.Generation == 1, "generation 1 is built, read back, verified and handed to three nodes in %v; page on http://%s/", since(begun), t.addr)
+	t.Check(s.Ready && s.Generation == 1, "generation 1 is built, read back, verified and handed to three nodes in %v; page on http://%s/", since(begun), t.site.Addr)
 	t.Say("%d terms in %d ranges of equal weight, that begin at %q; each on two nodes; %.1f bytes a term and copy", s.Terms, len(s.Owners), s.Bounds, float64(size)/2/float64(max(1, s.Terms)))
 	t.prepare()
 	return nil

@@ -1,18 +1,17 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
+	"context"
 	"io"
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/local"
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/page"
 	"github.com/ashlar-go/ashlar/examples/internal/dash"
+	"github.com/ashlar-go/ashlar/examples/internal/dash/dashtest"
 	told "github.com/ashlar-go/ashlar/examples/internal/story"
 )
 
@@ -22,30 +21,9 @@ func TestDashboard(t *testing.T) {
 	require.NoError(t, teller.open(t.Context(), storyFlags{check: true, data: teller.data}))
 	t.Cleanup(func() { require.NoError(t, teller.close()) })
 	require.NoError(t, teller.local.Gateways[0].Ready(t.Context()))
-	state := func() (s page.State) {
-		res, err := http.Get("http://" + teller.dashAddr + "/state")
-		require.NoError(t, err)
-		defer res.Body.Close()
-		require.NoError(t, json.NewDecoder(res.Body).Decode(&s))
-		return s
-	}
-	press := func(action string, args dash.Args) (status int, said string) {
-		b, err := json.Marshal(args)
-		require.NoError(t, err)
-		res, err := http.Post("http://"+teller.dashAddr+"/action/"+action, "application/json", bytes.NewReader(b))
-		require.NoError(t, err)
-		defer res.Body.Close()
-		out, err := io.ReadAll(res.Body)
-		require.NoError(t, err)
-		return res.StatusCode, string(out)
-	}
-	does := func(action string, args dash.Args) {
-		t.Helper()
-		status, said := press(action, args)
-		require.Equal(t, http.StatusNoContent, status, said)
-	}
+	d := dashtest.Remote[page.State]{T: t, Addr: teller.site.Addr}
 	backend := func(id string) (found page.Backend) {
-		for _, p := range state().Pools {
+		for _, p := range d.State().Pools {
 			for _, b := range p.Backends {
 				if b.ID == id {
 					found = b
@@ -56,17 +34,19 @@ func TestDashboard(t *testing.T) {
 	}
 	becomes := func(id, health string) {
 		t.Helper()
-		require.Eventually(t, func() bool { return backend(id).State == health }, patience, 5*time.Millisecond, "%s is not %s", id, health)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		require.NoError(t, told.Await(ctx, func() bool { return backend(id).State == health }), "%s is not %s", id, health)
 	}
-	s := state()
+	s := d.State()
 	require.Len(t, s.Gateways, 2)
 	require.Len(t, s.Pools, 2)
 	require.Len(t, s.Routes, 4)
 	require.False(t, s.Real)
 
 	path := local.Escape("/src/", teller.names[0])
-	does(page.ActionSend, dash.Args{"path": path, "key": local.StandbyKey, "from": "10.0.0.1", "count": "20", "request": "1"})
-	s = state()
+	d.Does(page.ActionSend, dash.Args{"path": path, "key": local.StandbyKey, "from": "10.0.0.1", "count": "20", "request": "1"})
+	s = d.State()
 	last := s.Events[len(s.Events)-1]
 	require.Equal(t, "1", last.Request)
 	require.Equal(t, map[string]int{"200": 20}, last.Statuses)
@@ -74,27 +54,27 @@ func TestDashboard(t *testing.T) {
 	require.Equal(t, "key eve-1", s.Clients[0].Name)
 	require.EqualValues(t, 20, s.Clients[0].Admitted)
 
-	does(page.ActionKill, dash.Args{"backend": "s1"})
+	d.Does(page.ActionKill, dash.Args{"backend": "s1"})
 	becomes("s1", page.BackendDown)
 	require.False(t, backend("s1").Runs)
-	does(page.ActionStart, dash.Args{"backend": "s1"})
+	d.Does(page.ActionStart, dash.Args{"backend": "s1"})
 	becomes("s1", page.BackendUp)
-	does(page.ActionSlow, dash.Args{"backend": "s2"})
+	d.Does(page.ActionSlow, dash.Args{"backend": "s2"})
 	require.True(t, backend("s2").Slow)
-	does(page.ActionFast, dash.Args{"backend": "s2"})
-	does(page.ActionDrain, dash.Args{"pool": "sources", "backend": "s3"})
+	d.Does(page.ActionFast, dash.Args{"backend": "s2"})
+	d.Does(page.ActionDrain, dash.Args{"pool": "sources", "backend": "s3"})
 	becomes("s3", page.BackendDrained)
-	does(page.ActionAdmit, dash.Args{"pool": "sources", "backend": "s3"})
+	d.Does(page.ActionAdmit, dash.Args{"pool": "sources", "backend": "s3"})
 	becomes("s3", page.BackendUp)
-	does(page.ActionPolicy, dash.Args{"pool": "sources", "policy": "ip-hash"})
-	s = state()
+	d.Does(page.ActionPolicy, dash.Args{"pool": "sources", "policy": "ip-hash"})
+	s = d.State()
 	require.Equal(t, "ip-hash", s.Pools[0].Policy)
 	require.Equal(t, "dashboard", s.Audits[len(s.Audits)-1].By)
 	if teller.local.Redis != nil {
-		does(page.ActionRedis, dash.Args{"to": "down"})
-		does(page.ActionSend, dash.Args{"path": path, "count": "8", "request": "2"})
-		require.True(t, state().Gateways[0].Down)
-		does(page.ActionRedis, dash.Args{"to": "up"})
+		d.Does(page.ActionRedis, dash.Args{"to": "down"})
+		d.Does(page.ActionSend, dash.Args{"path": path, "count": "8", "request": "2"})
+		require.True(t, d.State().Gateways[0].Down)
+		d.Does(page.ActionRedis, dash.Args{"to": "up"})
 	} else {
 		t.Log(teller.local.NoRedis)
 	}
@@ -115,10 +95,7 @@ func TestDashboard(t *testing.T) {
 		{page.ActionSend, dash.Args{"path": path, "count": "501"}},
 		{page.ActionSend, dash.Args{"path": "no path", "count": "1"}},
 	} {
-		status, said := press(bad.action, bad.args)
-		require.Equal(t, http.StatusConflict, status, "%v", bad)
-		require.NotEmpty(t, said)
+		d.Press(http.StatusConflict, bad.action, bad.args)
 	}
-	status, _ := press("dance", dash.Args{})
-	require.Equal(t, http.StatusNotFound, status)
+	d.Press(http.StatusNotFound, "dance", dash.Args{})
 }

@@ -16,45 +16,26 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/rules"
-)
-
-// Exit codes.
-const (
-	exitFailed = 1
-	exitUsage  = 2
+	"github.com/ashlar-go/ashlar/examples/internal/program"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	name := ""
-	if len(args) > 0 {
-		name = args[0]
-	}
-	switch {
-	case name == "serve":
-		return report(serve(args[1:], stdout, stderr), stderr)
-	case name == "check":
-		return report(check(args[1:], stdout), stderr)
-	case name == "key":
-		return report(key(args[1:], stdout), stderr)
-	case name == "help" && len(args) > 1 && args[1] == "serve":
-		return report(serve([]string{"-help"}, stdout, stderr), stderr)
-	case name == "help":
-		usage(stdout)
-		return 0
-	case name == "" || name[0] == '-':
-		return report(story(args, stdout, stderr), stderr)
-	}
-	fmt.Fprintf(stderr, "gateway: unknown command %q; see gateway help\n", name)
-	return exitUsage
+	return program.Program{
+		Name: "gateway", Usage: usage,
+		Story: func(args []string) error { return story(args, stdout, stderr) },
+		Serve: func(args []string) error { return serve(args, stdout, stderr) },
+		More: map[string]func([]string) error{
+			"check": func(args []string) error { return check(args, stdout) },
+			"key":   func(args []string) error { return key(args, stdout) },
+		},
+	}.Run(args, stdout, stderr)
 }
 
 func usage(w io.Writer) {
@@ -64,26 +45,10 @@ func usage(w io.Writer) {
 	fmt.Fprintln(w, "       gateway key                  a new key, and its digest for the rules")
 }
 
-// errUsage is matched by what the caller of the program did wrong.
-var errUsage = errors.New("usage")
-
-// report turns an error into an exit code.
-func report(err error, stderr io.Writer) int {
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-		return 0
-	case errors.Is(err, errUsage):
-		fmt.Fprintln(stderr, "gateway:", err)
-		return exitUsage
-	}
-	fmt.Fprintln(stderr, "gateway:", err)
-	return exitFailed
-}
-
 // check reads a file of rules.
 func check(args []string, stdout io.Writer) error {
 	if len(args) != 1 {
-		return fmt.Errorf("%w: gateway check FILE", errUsage)
+		return fmt.Errorf("%w: gateway check FILE", program.ErrUsage)
 	}
 	r, _, err := rules.Read(args[0])
 	if err != nil {
@@ -96,7 +61,7 @@ func check(args []string, stdout io.Writer) error {
 // key makes a secret of 128 bits. Only its digest is kept anywhere.
 func key(args []string, stdout io.Writer) error {
 	if len(args) > 0 {
-		return fmt.Errorf("%w: gateway key", errUsage)
+		return fmt.Errorf("%w: gateway key", program.ErrUsage)
 	}
 	secret := rand.Text()
 	sum := sha256.Sum256([]byte(secret))

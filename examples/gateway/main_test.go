@@ -28,6 +28,7 @@ import (
 
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/redis"
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/site"
+	"github.com/ashlar-go/ashlar/examples/internal/program"
 )
 
 func runMain(args ...string) (code int, stdout, stderr string) {
@@ -78,27 +79,27 @@ func TestUsage(t *testing.T) {
 		{[]string{"help"}, 0, "usage"},
 		{[]string{"help", "serve"}, 0, "config"},
 		{[]string{"-help"}, 0, "-check"},
-		{[]string{"dance"}, exitUsage, "unknown command"},
-		{[]string{"-x"}, exitUsage, "see gateway help"},
-		{[]string{"-check", "more"}, exitUsage, "unexpected"},
-		{[]string{"-check", "-data", "/does/not/exist"}, exitFailed, "no such file"},
-		{[]string{"-check", "-data", t.TempDir()}, exitFailed, "no file below"},
-		{[]string{"serve"}, exitUsage, "-config"},
-		{[]string{"serve", "-y"}, exitUsage, "see gateway help serve"},
-		{[]string{"serve", "-config", good, "-log", "loud"}, exitUsage, "LEVEL"},
-		{[]string{"serve", "-config", good}, exitFailed, "unknown field"},
-		{[]string{"serve", "-config", write("empty.json", `{}`)}, exitFailed, "listen and rules"},
-		{[]string{"serve", "-config", write("half.json", `{"listen": "127.0.0.1:0", "rules": "good.json", "cert": "c"}`)}, exitFailed, "go together"},
-		{[]string{"serve", "-config", write("norules.json", `{"listen": "127.0.0.1:0", "rules": "none.json"}`)}, exitFailed, "no such file"},
-		{[]string{"serve", "-config", write("badrules.json", `{"listen": "127.0.0.1:0", "rules": "bad.json"}`)}, exitFailed, "at least one route"},
-		{[]string{"serve", "-config", write("badlimits.json", `{"listen": "127.0.0.1:0", "rules": "good.json", "limits": {"redis": "127.0.0.1:1", "failure": "hope"}}`)}, exitFailed, "local, open or closed"},
-		{[]string{"serve", "-config", write("badlisten.json", `{"listen": "nowhere:here", "rules": "good.json"}`)}, exitFailed, "listen"},
-		{[]string{"serve", "-config", write("badadmin.json", `{"listen": "127.0.0.1:0", "admin": "nowhere:here", "rules": "good.json"}`)}, exitFailed, "listen"},
-		{[]string{"serve", "-config", write("badcert.json", `{"listen": "127.0.0.1:0", "rules": "good.json", "cert": "c", "key": "k"}`)}, exitFailed, "no such file"},
-		{[]string{"check"}, exitUsage, "gateway check FILE"},
+		{[]string{"dance"}, program.ExitUsage, "unknown command"},
+		{[]string{"-x"}, program.ExitUsage, "see gateway help"},
+		{[]string{"-check", "more"}, program.ExitUsage, "unexpected"},
+		{[]string{"-check", "-data", "/does/not/exist"}, program.ExitFailed, "no such file"},
+		{[]string{"-check", "-data", t.TempDir()}, program.ExitFailed, "no file below"},
+		{[]string{"serve"}, program.ExitUsage, "-config"},
+		{[]string{"serve", "-y"}, program.ExitUsage, "see gateway help serve"},
+		{[]string{"serve", "-config", good, "-log", "loud"}, program.ExitUsage, "unknown name"},
+		{[]string{"serve", "-config", good}, program.ExitFailed, "unknown field"},
+		{[]string{"serve", "-config", write("empty.json", `{}`)}, program.ExitFailed, "listen and rules"},
+		{[]string{"serve", "-config", write("half.json", `{"listen": "127.0.0.1:0", "rules": "good.json", "cert": "c"}`)}, program.ExitFailed, "go together"},
+		{[]string{"serve", "-config", write("norules.json", `{"listen": "127.0.0.1:0", "rules": "none.json"}`)}, program.ExitFailed, "no such file"},
+		{[]string{"serve", "-config", write("badrules.json", `{"listen": "127.0.0.1:0", "rules": "bad.json"}`)}, program.ExitFailed, "at least one route"},
+		{[]string{"serve", "-config", write("badlimits.json", `{"listen": "127.0.0.1:0", "rules": "good.json", "limits": {"redis": "127.0.0.1:1", "failure": "hope"}}`)}, program.ExitFailed, "local, open or closed"},
+		{[]string{"serve", "-config", write("badlisten.json", `{"listen": "nowhere:here", "rules": "good.json"}`)}, program.ExitFailed, "listen"},
+		{[]string{"serve", "-config", write("badadmin.json", `{"listen": "127.0.0.1:0", "admin": "nowhere:here", "rules": "good.json"}`)}, program.ExitFailed, "listen"},
+		{[]string{"serve", "-config", write("badcert.json", `{"listen": "127.0.0.1:0", "rules": "good.json", "cert": "c", "key": "k"}`)}, program.ExitFailed, "no such file"},
+		{[]string{"check"}, program.ExitUsage, "gateway check FILE"},
 		{[]string{"check", good}, 0, "1 routes, 1 pools"},
-		{[]string{"check", bad}, exitFailed, "at least one route"},
-		{[]string{"key", "more"}, exitUsage, "gateway key"},
+		{[]string{"check", bad}, program.ExitFailed, "at least one route"},
+		{[]string{"key", "more"}, program.ExitUsage, "gateway key"},
 		{[]string{"key"}, 0, "sha256"},
 	} {
 		code, out, errs := runMain(c.args...)

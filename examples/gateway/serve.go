@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,12 +14,13 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/gate"
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/rules"
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/view"
+	"github.com/ashlar-go/ashlar/examples/internal/dash"
+	"github.com/ashlar-go/ashlar/examples/internal/program"
 )
 
 // closing is how long requests under way may take when a gateway stops.
@@ -65,28 +65,23 @@ func readConfig(path string) (c config, err error) {
 
 // serve runs one gateway until it is told to stop.
 func serve(args []string, stdout, stderr io.Writer) error {
-	fs := flag.NewFlagSet("gateway serve", flag.ContinueOnError)
-	fs.SetOutput(stderr)
+	fs := program.Flags("gateway serve", stderr)
 	path := fs.String("config", "", `JSON: {"listen", "rules", "name", "admin", "limits": {"redis", "edge", "gateways", "failure", …}, "cert", "key", "access"}`)
-	level := fs.String("log", "info", "debug, info, warn or error")
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return fmt.Errorf("%w: see gateway help serve", errUsage)
+	var level slog.Level
+	fs.TextVar(&level, "log", slog.LevelInfo, "debug, info, warn or error")
+	if err := program.Parse(fs, args); err != nil {
+		return err
 	}
-	var lv slog.Level
-	if err := lv.UnmarshalText([]byte(*level)); err != nil || fs.NArg() > 0 || *path == "" {
-		return fmt.Errorf("%w: gateway serve -config FILE [-log LEVEL]", errUsage)
+	if fs.NArg() > 0 || *path == "" {
+		return fmt.Errorf("%w: gateway serve -config FILE [-log LEVEL]", program.ErrUsage)
 	}
 	c, err := readConfig(*path)
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := program.UntilSignal()
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it at once
-	return serveConfig(ctx, c, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: lv})), stdout)
+	return serveConfig(ctx, c, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})), stdout)
 }
 
 func serveConfig(ctx context.Context, c config, log *slog.Logger, stdout io.Writer) (err error) {
@@ -142,13 +137,17 @@ func serveConfig(ctx context.Context, c config, log *slog.Logger, stdout io.Writ
 	admin := ""
 	if c.Admin != "" {
 		v := view.New(view.Options{Name: c.Name, Gateway: g, Addr: l.Addr().String()})
-		closer, addr, err := serveAdmin(v, c.Admin)
+		d, err := v.Dash()
 		if err != nil {
 			return errors.Join(err, server.Close())
 		}
+		site, err := dash.Listen(c.Admin, d, d)
+		if err != nil {
+			return errors.Join(err, server.Close())
+		}
+		defer site.Close()
 		shown.Store(v)
-		admin = addr
-		defer closer()
+		admin = site.Addr
 	}
 	wg.Go(func() {
 		watchRules(ctx, c.Rules, time.Second, g.Load, func(err error) { log.Warn("gateway: the file of rules is not there", "err", err) })
@@ -184,20 +183,4 @@ func serveConfig(ctx context.Context, c config, log *slog.Logger, stdout io.Writ
 		return cause
 	}
 	return nil
-}
-
-// serveAdmin opens dashboard and metrics.
-func serveAdmin(v *view.View, addr string) (closer func(), at string, err error) {
-	d, err := v.Dash()
-	if err != nil {
-		return nil, "", err
-	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, "", errors.Join(err, d.Close())
-	}
-	server := &http.Server{Handler: d, ReadHeaderTimeout: 10 * time.Second}
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = server.Serve(l) }) // ends by Close
-	return func() { d.Close(); server.Close(); wg.Wait() }, l.Addr().String(), nil
 }

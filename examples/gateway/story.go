@@ -4,21 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/gate"
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/local"
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/view"
+	"github.com/ashlar-go/ashlar/examples/internal/dash"
+	"github.com/ashlar-go/ashlar/examples/internal/program"
 	told "github.com/ashlar-go/ashlar/examples/internal/story"
 )
 
@@ -44,24 +41,16 @@ type storyFlags struct {
 
 // story tells the story, and then serves until Ctrl-C.
 func story(args []string, stdout, stderr io.Writer) (err error) {
-	fs := flag.NewFlagSet("gateway", flag.ContinueOnError)
-	fs.SetOutput(stderr)
+	fs := program.Flags("gateway", stderr)
 	fs.Usage = func() { usage(stderr); fs.PrintDefaults() }
 	var o storyFlags
 	fs.BoolVar(&o.check, "check", false, "end after the story; the last line says how much of it held")
 	fs.StringVar(&o.data, "data", "", "`folder` whose files are served (the sources of Go's standard library)")
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return fmt.Errorf("%w: see gateway help", errUsage)
+	if err := program.ParseAll(fs, args); err != nil {
+		return err
 	}
-	if fs.NArg() > 0 {
-		return fmt.Errorf("%w: unexpected %q; see gateway help", errUsage, fs.Arg(0))
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := program.UntilSignal()
 	defer stop()
-	context.AfterFunc(ctx, stop)
 	if o.data == "" {
 		if o.data, err = told.GoSources(ctx); err != nil {
 			return fmt.Errorf("%w (-data names another folder)", err)
@@ -73,13 +62,8 @@ func story(args []string, stdout, stderr io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
-	if err := t.tell(ctx); err != nil {
-		if ctx.Err() != nil {
-			return errors.New("interrupted")
-		}
-		return err
-	}
-	if err := t.Close(); err != nil || o.check {
+	err = t.Play(ctx, t.begin, t.everyFile, t.policies, t.tiers, t.attack, t.restarts, t.keeps, t.isolation, t.shared, t.newRules, t.overhead)
+	if err != nil || o.check {
 		return err
 	}
 	return t.goOn(ctx, stdout)
@@ -100,7 +84,7 @@ func (t *teller) goOn(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "\nThe gateways go on. Dashboard: http://%s/   metrics: http://%[1]s/metrics\n", t.dashAddr)
+	fmt.Fprintf(stdout, "\nThe gateways go on. Dashboard: http://%s/   metrics: http://%[1]s/metrics\n", t.site.Addr)
 	fmt.Fprintf(stdout, "Edit their rules while they run: %s\nTry:\n", path)
 	fmt.Fprintf(stdout, "  curl -i http://%s/src/fmt/print.go\n", t.local.Addrs[0])
 	fmt.Fprintf(stdout, "  curl -i -H 'X-API-Key: %s' 'http://%s/search?q=print'\n", local.PremiumKey, t.local.Addrs[1])
@@ -125,7 +109,7 @@ func (t *teller) open(ctx context.Context, o storyFlags) (err error) {
 		if told.PortFree(dashPort) {
 			addr = fmt.Sprint("127.0.0.1:", dashPort)
 		}
-		if told.PortFree(gatePort) && told.PortFree(gatePort+1) {
+		if told.PortsFree(gatePort, 2) {
 			port = gatePort
 		}
 	}
@@ -138,26 +122,16 @@ func (t *teller) open(ctx context.Context, o storyFlags) (err error) {
 	if err != nil {
 		return errors.Join(err, t.close())
 	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return errors.Join(err, d.Close(), t.close())
-	}
-	t.dashAddr = l.Addr().String()
-	server := &http.Server{Handler: d, ReadHeaderTimeout: 10 * time.Second}
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = server.Serve(l) }) // ends by closeDash
-	t.closeDash = func() error {
-		err := errors.Join(d.Close(), server.Close())
-		wg.Wait()
-		return err
+	if t.site, err = dash.Listen(addr, d, d); err != nil {
+		return errors.Join(err, t.close())
 	}
 	t.shown.Store(t.view)
 	return nil
 }
 
 func (t *teller) close() error {
-	if t.closeDash != nil {
-		if err := t.closeDash(); err != nil {
+	if t.site != nil {
+		if err := t.site.Close(); err != nil {
 			return errors.Join(err, t.local.Close())
 		}
 	}

@@ -16,39 +16,25 @@ import (
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/page"
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/rules"
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/view"
+	"github.com/ashlar-go/ashlar/examples/internal/dash"
 	told "github.com/ashlar-go/ashlar/examples/internal/story"
 )
 
 // teller tells the story of two gateways.
 type teller struct {
 	*told.Story
-	data      string   // the folder that is served
-	names     []string // of its files
-	local     *local.Local
-	client    *local.Client
-	view      *view.View
-	shown     atomic.Pointer[view.View] // view, once it can be told of events
-	dashAddr  string
-	closeDash func() error
+	data   string   // the folder that is served
+	names  []string // of its files
+	local  *local.Local
+	client *local.Client
+	view   *view.View
+	shown  atomic.Pointer[view.View] // view, once it can be told of events
+	site   *dash.Site
 }
 
 // show has the dashboard show what the story says.
 func (t *teller) show(kind, text string) {
 	t.view.Show(page.Event{Kind: kind, Text: text})
-}
-
-func (t *teller) tell(ctx context.Context) error {
-	for _, chapter := range []func(context.Context) error{
-		t.begin, t.everyFile, t.policies, t.tiers, t.attack, t.restarts, t.keeps, t.isolation, t.shared, t.newRules, t.overhead,
-	} {
-		if err := chapter(ctx); err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // src is the path of the i-th file, round and round.
@@ -99,7 +85,7 @@ func (t *teller) begin(ctx context.Context) error {
 		}
 	}
 	t.Say("s1 … s4 serve %s, q1 and q2 search its names; g1 and g2 stand before them at %s", t.data, strings.Join(t.local.Addrs, " and "))
-	t.Say("dashboard: http://%s/   metrics: http://%[1]s/metrics", t.dashAddr)
+	t.Say("dashboard: http://%s/   metrics: http://%[1]s/metrics", t.site.Addr)
 	if t.local.Redis != nil {
 		t.Say("limits are shared over a Redis at %s", t.local.Redis.Addr)
 	} else {

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ashlar-go/ashlar/examples/internal/program"
 )
 
 func runMain(args ...string) (code int, stdout, stderr string) {
@@ -37,21 +39,21 @@ func TestUsage(t *testing.T) {
 		{[]string{"help"}, 0, ""},
 		{[]string{"help", "serve"}, 0, "config"},
 		{[]string{"-help"}, 0, "-check"},
-		{[]string{"dance"}, exitUsage, "unknown command"},
-		{[]string{"-x"}, exitUsage, "see idservice help"},
-		{[]string{"-check", "more"}, exitUsage, "unexpected"},
-		{[]string{"-check", "-ids", "0"}, exitUsage, "1,000"},
-		{[]string{"-check", "-ids", "many"}, exitUsage, "see idservice help"},
-		{[]string{"-check", "-dir", good}, exitFailed, "good.json"},
-		{[]string{"serve"}, exitUsage, "-config"},
-		{[]string{"serve", "-y"}, exitUsage, "see idservice help serve"},
-		{[]string{"serve", "-config", good, "-id", "n1", "-log", "loud"}, exitUsage, "LEVEL"},
-		{[]string{"serve", "-config", good, "-id", "n1", "more"}, exitUsage, "LEVEL"},
-		{[]string{"serve", "-config", good, "-id", "n2", "-dir", dir}, exitFailed, `no node "n2"`},
-		{[]string{"serve", "-config", good, "-id", "n1", "-dir", empty}, exitFailed, "empty.json"},
-		{[]string{"serve", "-config", empty, "-id", "n1", "-dir", dir}, exitFailed, "no nodes"},
-		{[]string{"serve", "-config", used, "-id", "n1", "-dir", dir}, exitFailed, "256.0.0.1"},
-		{[]string{"serve", "-config", good + "x", "-id", "n1"}, exitFailed, "good.jsonx"},
+		{[]string{"dance"}, program.ExitUsage, "unknown command"},
+		{[]string{"-x"}, program.ExitUsage, "see idservice help"},
+		{[]string{"-check", "more"}, program.ExitUsage, "unexpected"},
+		{[]string{"-check", "-ids", "0"}, program.ExitUsage, "1,000"},
+		{[]string{"-check", "-ids", "many"}, program.ExitUsage, "see idservice help"},
+		{[]string{"-check", "-dir", good}, program.ExitFailed, "good.json"},
+		{[]string{"serve"}, program.ExitUsage, "-config"},
+		{[]string{"serve", "-y"}, program.ExitUsage, "see idservice help serve"},
+		{[]string{"serve", "-config", good, "-id", "n1", "-log", "loud"}, program.ExitUsage, "unknown name"},
+		{[]string{"serve", "-config", good, "-id", "n1", "more"}, program.ExitUsage, "LEVEL"},
+		{[]string{"serve", "-config", good, "-id", "n2", "-dir", dir}, program.ExitFailed, `no node "n2"`},
+		{[]string{"serve", "-config", good, "-id", "n1", "-dir", empty}, program.ExitFailed, "empty.json"},
+		{[]string{"serve", "-config", empty, "-id", "n1", "-dir", dir}, program.ExitFailed, "no nodes"},
+		{[]string{"serve", "-config", used, "-id", "n1", "-dir", dir}, program.ExitFailed, "256.0.0.1"},
+		{[]string{"serve", "-config", good + "x", "-id", "n1"}, program.ExitFailed, "good.jsonx"},
 	} {
 		code, _, errs := runMain(c.args...)
 		require.Equal(t, c.code, code, "%q: %s", c.args, errs)

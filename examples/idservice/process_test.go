@@ -23,36 +23,32 @@ import (
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/ledger"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/node"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/page"
+	"github.com/ashlar-go/ashlar/examples/internal/ports"
+	"github.com/ashlar-go/ashlar/examples/internal/program"
+	"github.com/ashlar-go/ashlar/examples/internal/program/programtest"
 	told "github.com/ashlar-go/ashlar/examples/internal/story"
 	"github.com/ashlar-go/ashlar/internal/testkit"
 )
 
-// fleet is a service of real processes.
+func TestMain(m *testing.M) {
+	programtest.Main(m, func() int { return run(os.Args[1:], os.Stdout, os.Stderr) })
+}
+
+// fleet is a service of real processes, by the ids of their nodes.
 type fleet struct {
+	*programtest.Fleet
 	t      *testing.T
-	binary string
 	config string
 	dir    string
 	nodes  []node.Member
-	procs  []*exec.Cmd
-	log    *os.File
 }
 
 const fleetTTL = 400 * time.Millisecond
 
 func newFleet(t *testing.T, n, workers int) *fleet {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("-short: does not build and start processes")
-	}
-	goTool, err := exec.LookPath("go")
-	if err != nil {
-		t.Skip("there is no go command to build the program with")
-	}
-	f := &fleet{t: t, binary: filepath.Join(t.TempDir(), "idservice.exe"), dir: t.TempDir(), procs: make([]*exec.Cmd, n)}
-	out, err := exec.CommandContext(t.Context(), goTool, "build", "-o", f.binary, ".").CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	addrs := freeAddrs(t, 2*n)
+	f := &fleet{Fleet: programtest.NewFleet(t), t: t, dir: t.TempDir()}
+	addrs := programtest.FreeAddrs(t, 2*n)
 	for i := range n {
 		f.nodes = append(f.nodes, node.Member{ID: fmt.Sprintf("n%d", i+1), HTTP: addrs[2*i], Redis: addrs[2*i+1]})
 	}
@@ -60,58 +56,23 @@ func newFleet(t *testing.T, n, workers int) *fleet {
 	require.NoError(t, err)
 	f.config = filepath.Join(t.TempDir(), "service.json")
 	require.NoError(t, os.WriteFile(f.config, b, 0o644))
-	f.log, err = os.Create(filepath.Join(t.TempDir(), "log"))
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		for i := range f.procs {
-			f.kill(i)
-		}
-		if t.Failed() {
-			b, _ := os.ReadFile(f.log.Name())
-			t.Logf("%s", b[max(0, len(b)-8000):])
-		}
-		f.log.Close()
-	})
-	for i := range f.procs {
-		f.start(i)
+	for _, m := range f.nodes {
+		f.start(m.ID)
 	}
 	return f
 }
 
-// freeAddrs are addresses that were free just now; all are held until the last one is found.
-func freeAddrs(t *testing.T, n int) (out []string) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer l.Close()
-		out = append(out, l.Addr().String())
-	}
-	return out
-}
+func (f *fleet) start(id string) { f.Start(id, f.args(id)...) }
 
-func (f *fleet) start(i int) {
-	cmd := exec.Command(f.binary, "serve", "-config", f.config, "-id", f.nodes[i].ID, "-dir", f.dir)
-	cmd.Stderr = f.log
-	require.NoError(f.t, cmd.Start())
-	f.procs[i] = cmd
-}
-
-// kill is kill -9.
-func (f *fleet) kill(i int) {
-	if p := f.procs[i]; p != nil {
-		f.procs[i] = nil
-		p.Process.Kill()
-		p.Wait()
-	}
+func (f *fleet) args(id string) []string {
+	return []string{"serve", "-config", f.config, "-id", id, "-dir", f.dir}
 }
 
 // status asks a process how it is; ok: it answered.
 func (f *fleet) status(i int) (s node.Status, ok bool) {
 	ctx, cancel := context.WithTimeout(f.t.Context(), time.Second)
 	defer cancel()
-	b, err := httpGet(ctx, "http://"+f.nodes[i].HTTP+"/status")
-	return s, err == nil && json.Unmarshal(b, &s) == nil
+	return s, ports.Status(ctx, http.DefaultClient, f.nodes[i].HTTP, &s) == nil
 }
 
 func httpGet(ctx context.Context, url string) ([]byte, error) {
@@ -134,7 +95,7 @@ func (f *fleet) awaitServing(want int) {
 	defer cancel()
 	require.NoError(f.t, told.Await(ctx, func() bool {
 		n := 0
-		for i := range f.procs {
+		for i := range f.nodes {
 			if s, ok := f.status(i); ok && s.Worker >= 0 {
 				n++
 			}
@@ -144,16 +105,17 @@ func (f *fleet) awaitServing(want int) {
 }
 
 // awaitHolder is a random process that has a worker id: others have nothing to lose.
-func (f *fleet) awaitHolder(rng *rand.Rand) (i int) {
+func (f *fleet) awaitHolder(rng *rand.Rand) (id string) {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
 	defer cancel()
 	require.NoError(f.t, told.Await(ctx, func() bool {
-		i = rng.IntN(len(f.procs))
+		i := rng.IntN(len(f.nodes))
+		id = f.nodes[i].ID
 		s, ok := f.status(i)
 		return ok && s.Worker >= 0
 	}), "a process has a worker id")
-	return i
+	return id
 }
 
 // TestProcesses runs three processes that share two worker ids, takes ids from all of them
@@ -178,19 +140,18 @@ func TestProcesses(t *testing.T) {
 	stops, kills := 0, 0
 	for round := 0; time.Now().Before(end); round++ {
 		pause(200 + rng.IntN(300))
-		i := rng.IntN(len(f.procs))
-		if round%2 == 0 && freezes {
-			i = f.awaitHolder(rng)
-			p := f.procs[i].Process
-			require.NoError(t, freeze(p))
+		if round%2 == 0 && programtest.CanFreeze {
+			holder := f.awaitHolder(rng)
+			f.Freeze(holder)
 			pause(int(4*fleetTTL.Milliseconds()) + rng.IntN(400))
-			require.NoError(t, thaw(p))
+			f.Thaw(holder)
 			stops++
 			continue
 		}
-		f.kill(i)
+		id := f.nodes[rng.IntN(len(f.nodes))].ID
+		f.Kill(id)
 		pause(rng.IntN(300))
-		f.start(i)
+		f.start(id)
 		kills++
 	}
 	f.awaitServing(2)
@@ -201,10 +162,8 @@ func TestProcesses(t *testing.T) {
 	require.Empty(t, r.Duplicates)
 	require.Equal(t, r.Count, r.Distinct)
 	require.Greater(t, r.Count, int64(10_000))
-	b, err := os.ReadFile(f.log.Name())
-	require.NoError(t, err)
-	lost := strings.Count(string(b), "lost worker id")
-	if freezes {
+	lost := strings.Count(f.Log(), "lost worker id")
+	if programtest.CanFreeze {
 		require.Positive(t, lost, "no process was stopped for longer than its lease")
 	}
 	t.Logf("%d ids, none twice; %d times stopped, %d leases lost, %d times killed", r.Count, stops, lost, kills)
@@ -246,11 +205,11 @@ func pause(ms int) {
 func TestSecondProcess(t *testing.T) {
 	f := newFleet(t, 2, 8)
 	f.awaitServing(2)
-	second := exec.CommandContext(t.Context(), f.binary, "serve", "-config", f.config, "-id", "n1", "-dir", f.dir)
+	second := f.Command(f.args("n1")...)
 	out, err := second.CombinedOutput()
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	require.True(t, ok, "%v", err)
-	require.Equal(t, exitFailed, exit.ExitCode(), "%s", out)
+	require.Equal(t, program.ExitFailed, exit.ExitCode(), "%s", out)
 	require.Contains(t, string(out), "address already in use")
 
 	for _, addr := range []string{f.nodes[0].HTTP, f.nodes[0].Redis} {

@@ -2,24 +2,20 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"os"
-	"os/signal"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/front"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/node"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/page"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/view"
+	"github.com/ashlar-go/ashlar/examples/internal/ports"
+	"github.com/ashlar-go/ashlar/examples/internal/program"
 	"github.com/ashlar-go/ashlar/snowflake"
 )
 
@@ -28,21 +24,17 @@ const closing = 5 * time.Second
 
 // serve runs one node until it is told to stop.
 func serve(args []string, stderr io.Writer) error {
-	fs := flag.NewFlagSet("idservice serve", flag.ContinueOnError)
-	fs.SetOutput(stderr)
+	fs := program.Flags("idservice serve", stderr)
 	path := fs.String("config", "", "the service, as JSON: {\"service\", \"layout\", \"workers\", \"ttl\", \"nodes\": [{\"id\", \"http\", \"redis\"}, …]}")
 	id := fs.String("id", "", "which of its nodes this is")
 	dir := fs.String("dir", "idservice-data", "where worker ids are leased: one local `folder` for all processes of the service")
-	level := fs.String("log", "info", "debug, info, warn or error")
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return fmt.Errorf("%w: see idservice help serve", errUsage)
+	var level slog.Level
+	fs.TextVar(&level, "log", slog.LevelInfo, "debug, info, warn or error")
+	if err := program.Parse(fs, args); err != nil {
+		return err
 	}
-	var lv slog.Level
-	if err := lv.UnmarshalText([]byte(*level)); err != nil || fs.NArg() > 0 || *path == "" || *id == "" || *dir == "" {
-		return fmt.Errorf("%w: idservice serve -config FILE -id NAME [-dir DIR] [-log LEVEL]", errUsage)
+	if fs.NArg() > 0 || *path == "" || *id == "" || *dir == "" {
+		return fmt.Errorf("%w: idservice serve -config FILE -id NAME [-dir DIR] [-log LEVEL]", program.ErrUsage)
 	}
 	config, err := node.ReadConfig(*path)
 	if err != nil {
@@ -56,63 +48,39 @@ func serve(args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: lv}))
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	ctx, stop := program.UntilSignal()
 	defer stop()
 
 	peers := &processes{config: config}
 	v := view.New(view.Options{Name: config.Service, Members: config.Nodes, Service: peers})
 	// The ports first: a process that cannot be reached needs no worker id.
 	self, _ := config.Member(*id)
-	o, err := listen(self)
+	l, err := ports.Listen(self.HTTP, self.Redis)
 	if err != nil {
 		return err
 	}
 	options.Logger, options.Event = log, v.AddNode
 	n, err := node.Open(options)
 	if err != nil {
-		return errors.Join(err, unlisten(o))
+		return errors.Join(err, l.Close())
 	}
 	defer n.Close()
 	peers.self.Store(n)
 	d, err := v.Dash()
 	if err != nil {
-		return errors.Join(err, unlisten(o))
+		return errors.Join(err, l.Close())
 	}
-	o.Service, o.Look, o.Page, o.Logger = n, n.Look, d, log
-	f, err := front.Open(o)
+	f, err := front.Open(front.Options{Listeners: l, Service: n, Look: n.Look, Page: d, Logger: log})
 	if err != nil {
-		return errors.Join(err, unlisten(o), d.Close())
+		return errors.Join(err, l.Close(), d.Close())
 	}
 	log.Info("idservice: serving", "node", *id, "service", config.Service, "http", self.HTTP, "redis", self.Redis, "dir", *dir)
 	<-ctx.Done()
-	stop() // a second Ctrl-C ends it at once
 	log.Info("idservice: closing", "node", *id)
 	end, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()
 	return errors.Join(d.Close(), f.Close(end), n.Close())
-}
-
-// listen opens a node's ports.
-func listen(m node.Member) (o front.Options, err error) {
-	if o.HTTP, err = net.Listen("tcp", m.HTTP); err != nil {
-		return o, err
-	}
-	if m.Redis != "" {
-		if o.Redis, err = net.Listen("tcp", m.Redis); err != nil {
-			return o, errors.Join(err, o.HTTP.Close())
-		}
-	}
-	return o, nil
-}
-
-// unlisten closes ports that no front has taken over.
-func unlisten(o front.Options) error {
-	err := o.HTTP.Close()
-	if o.Redis != nil {
-		err = errors.Join(err, o.Redis.Close())
-	}
-	return err
 }
 
 // processes is a service of several processes as one of them sees it: itself, and the
@@ -123,25 +91,13 @@ type processes struct {
 	http   http.Client
 }
 
-// maxStatus is more than a status takes.
-const maxStatus = 64 << 10
-
 // Look implements view.Service.
 func (p *processes) Look(ctx context.Context, id string) (s node.Status, up bool) {
 	m, _ := p.config.Member(id)
 	if n := p.self.Load(); n != nil && n.ID() == id {
 		return n.Look(), true
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.HTTP+"/status", nil)
-	if err != nil {
-		return s, false
-	}
-	res, err := p.http.Do(r)
-	if err != nil {
-		return s, false
-	}
-	defer res.Body.Close()
-	err = json.NewDecoder(io.LimitReader(res.Body, maxStatus)).Decode(&s)
+	err := ports.Status(ctx, &p.http, m.HTTP, &s)
 	return s, err == nil && s.ID == id && known(s.State)
 }
 

@@ -3,15 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/front"
@@ -19,6 +15,8 @@ import (
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/local"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/node"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/view"
+	"github.com/ashlar-go/ashlar/examples/internal/dash"
+	"github.com/ashlar-go/ashlar/examples/internal/program"
 	told "github.com/ashlar-go/ashlar/examples/internal/story"
 	"github.com/ashlar-go/ashlar/snowflake"
 )
@@ -45,47 +43,32 @@ type storyFlags struct {
 
 // story tells the story, and then serves until Ctrl-C.
 func story(args []string, stdout, stderr io.Writer) (err error) {
-	fs := flag.NewFlagSet("idservice", flag.ContinueOnError)
-	fs.SetOutput(stderr)
+	fs := program.Flags("idservice", stderr)
 	fs.Usage = func() { usage(stderr); fs.PrintDefaults() }
 	var o storyFlags
 	fs.BoolVar(&o.check, "check", false, "end after the story; the last line says how much of it held")
 	fs.Int64Var(&o.ids, "ids", 5_000_000, "how many ids are taken as fast as they come, from 1,000 to 1,000,000,000")
 	fs.StringVar(&o.dir, "dir", "", "`folder` for leases and for what is needed to prove (a temporary one, removed at the end)")
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return fmt.Errorf("%w: see idservice help", errUsage)
-	}
-	if fs.NArg() > 0 {
-		return fmt.Errorf("%w: unexpected %q; see idservice help", errUsage, fs.Arg(0))
+	if err := program.ParseAll(fs, args); err != nil {
+		return err
 	}
 	if o.ids < 1000 || o.ids > 1_000_000_000 {
-		return fmt.Errorf("%w: -ids %d is not from 1,000 to 1,000,000,000", errUsage, o.ids)
+		return fmt.Errorf("%w: -ids %d is not from 1,000 to 1,000,000,000", program.ErrUsage, o.ids)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := program.UntilSignal()
 	defer stop()
-	context.AfterFunc(ctx, stop)
-	if o.dir == "" {
-		if o.dir, err = os.MkdirTemp("", "ashlar-ids-"); err != nil {
-			return err
-		}
-		defer os.RemoveAll(o.dir)
+	remove, err := program.Folder(&o.dir, "ashlar-ids-")
+	if err != nil {
+		return err
 	}
+	defer remove()
 	t := &teller{Story: told.New(stdout, told.IsTerminal(stdout)), o: o, layout: snowflake.Classic}
 	t.Mirror(t.show)
 	if err := t.open(); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
-	if err := t.tell(ctx); err != nil {
-		if ctx.Err() != nil {
-			return errors.New("interrupted")
-		}
-		return err
-	}
-	if err := t.Close(); err != nil || o.check {
+	if err := t.Play(ctx, t.tell); err != nil || o.check {
 		return err
 	}
 	h := t.service.Hosts()[0]
@@ -95,7 +78,7 @@ The nodes go on, with a few clients. Dashboard: http://%s/   Ctrl-C ends them. T
   curl 'http://%s/id?n=5&encoding=base62'
   curl http://%s/decode/$(curl -s http://%s/id)
   redis-cli -p %s INCR orders
-`, t.dashAddr, h.HTTP, h.HTTP, h.HTTP, redis)
+`, t.site.Addr, h.HTTP, h.HTTP, h.HTTP, redis)
 	(&crowd{}).stroll(ctx, t.service.Hosts(), 50, 20*time.Millisecond)
 	return nil
 }
@@ -117,7 +100,7 @@ func (t *teller) open() (err error) {
 		Event: t.event,
 	}
 	dashAddr := "127.0.0.1:0"
-	if !t.o.check && allFree(len(opts.IDs)) {
+	if !t.o.check && told.PortFree(dashPort) && told.PortsFree(httpPort, len(opts.IDs)) && told.PortsFree(redisPort, len(opts.IDs)) {
 		opts.HTTP, opts.Redis, dashAddr = httpPort, redisPort, fmt.Sprintf("127.0.0.1:%d", dashPort)
 	}
 	// The view before the nodes, which have events; it looks at them only when asked.
@@ -136,33 +119,13 @@ func (t *teller) open() (err error) {
 	if err != nil {
 		return errors.Join(err, t.service.Close())
 	}
-	l, err := net.Listen("tcp", dashAddr)
-	if err != nil {
-		return errors.Join(err, d.Close(), t.service.Close())
+	if t.site, err = dash.Listen(dashAddr, front.Handler(front.Options{Service: anyHost{t.service}, Page: d}), d); err != nil {
+		return errors.Join(err, t.service.Close())
 	}
-	t.dashAddr = l.Addr().String()
-	server := &http.Server{Handler: front.Handler(front.Options{Service: anyHost{t.service}, Page: d}), ReadHeaderTimeout: 10 * time.Second}
-	go server.Serve(l)
-	t.closeDash = func() error { return errors.Join(d.Close(), server.Close()) }
 	return nil
 }
 
-func allFree(nodes int) bool {
-	ports := []int{dashPort}
-	for i := range nodes {
-		ports = append(ports, httpPort+i, redisPort+i)
-	}
-	for _, p := range ports {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
-		if err != nil {
-			return false
-		}
-		l.Close()
-	}
-	return true
-}
-
-func (t *teller) close() error { return errors.Join(t.service.Close(), t.closeDash()) }
+func (t *teller) close() error { return errors.Join(t.service.Close(), t.site.Close()) }
 
 // event is a node's note, for the dashboard: the story has its own lines.
 func (t *teller) event(e node.Event) { t.view.AddNode(e) }

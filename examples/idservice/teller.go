@@ -21,12 +21,11 @@ import (
 // teller tells the story, and has all ids in a ledger.
 type teller struct {
 	*told.Story
-	o         storyFlags
-	layout    snowflake.Layout
-	service   *local.Service
-	view      *view.View
-	dashAddr  string
-	closeDash func() error
+	o       storyFlags
+	layout  snowflake.Layout
+	service *local.Service
+	view    *view.View
+	site    *dash.Site
 
 	book  *ledger.Ledger
 	crowd *crowd
@@ -116,7 +115,7 @@ func (t *teller) begin(ctx context.Context) error {
 		}
 		seen[h.Look().Worker] = true
 	}
-	t.Say("n1 … n4 have leased worker ids from a store in a folder, for %v at a time; dashboard on http://%s/", ttl, t.dashAddr)
+	t.Say("n1 … n4 have leased worker ids from a store in a folder, for %v at a time; dashboard on http://%s/", ttl, t.site.Addr)
 	t.Check(len(seen) == workers, "after %v, four nodes have %d different worker ids", since(begun), len(seen))
 	return nil
 }

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"testing"
@@ -12,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ashlar-go/ashlar/examples/internal/dash"
+	"github.com/ashlar-go/ashlar/examples/internal/dash/dashtest"
 	told "github.com/ashlar-go/ashlar/examples/internal/story"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/api"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/page"
@@ -25,32 +24,11 @@ func TestDashboard(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	require.NoError(t, teller.cluster.Ready(ctx))
-	state := func() (s page.State) {
-		res, err := http.Get("http://" + teller.dashAddr + "/state")
-		require.NoError(t, err)
-		defer res.Body.Close()
-		require.NoError(t, json.NewDecoder(res.Body).Decode(&s))
-		return s
-	}
-	press := func(action string, args dash.Args) (status int, said string) {
-		b, err := json.Marshal(args)
-		require.NoError(t, err)
-		res, err := http.Post("http://"+teller.dashAddr+"/action/"+action, "application/json", bytes.NewReader(b))
-		require.NoError(t, err)
-		defer res.Body.Close()
-		out, err := io.ReadAll(res.Body)
-		require.NoError(t, err)
-		return res.StatusCode, string(out)
-	}
-	does := func(action string, args dash.Args) {
-		t.Helper()
-		status, said := press(action, args)
-		require.Equal(t, http.StatusNoContent, status, said)
-	}
+	d := dashtest.Remote[page.State]{T: t, Addr: teller.site.Addr}
 	becomes := func(id, health string) {
 		t.Helper()
 		require.NoError(t, told.Await(ctx, func() bool {
-			for _, n := range state().Nodes {
+			for _, n := range d.State().Nodes {
 				if n.ID == id {
 					return n.State == health
 				}
@@ -58,21 +36,21 @@ func TestDashboard(t *testing.T) {
 			return false
 		}), "%s is not %s", id, health)
 	}
-	s := state()
+	s := d.State()
 	require.Equal(t, "story", s.Cluster)
 	require.Len(t, s.Nodes, 5)
 	require.Len(t, s.Partitions, 64)
 	becomes("n1", page.NodeUp)
 
-	does(page.ActionPut, dash.Args{"node": "n1", "key": "k", "value": "v", "request": "1"})
-	does(page.ActionGet, dash.Args{"node": "n2", "key": "k", "request": "2"})
-	s = state()
+	d.Does(page.ActionPut, dash.Args{"node": "n1", "key": "k", "value": "v", "request": "1"})
+	d.Does(page.ActionGet, dash.Args{"node": "n2", "key": "k", "request": "2"})
+	s = d.State()
 	last := s.Events[len(s.Events)-1]
 	require.Equal(t, "2", last.Request)
 	require.Equal(t, []string{"v"}, last.Values)
-	does(page.ActionResolve, dash.Args{"node": "n3", "key": "k", "value": "w", "request": "3"})
+	d.Does(page.ActionResolve, dash.Args{"node": "n3", "key": "k", "value": "w", "request": "3"})
 
-	does(page.ActionKill, dash.Args{"node": "n4"})
+	d.Does(page.ActionKill, dash.Args{"node": "n4"})
 	becomes("n4", page.NodeDown)
 	for action, args := range map[string]dash.Args{
 		page.ActionKill: {"node": "n4"},                         // is down already
@@ -80,18 +58,15 @@ func TestDashboard(t *testing.T) {
 		page.ActionPut:  {"node": "n1", "key": "", "value": ""}, // no key
 		page.ActionCut:  {"node": "n9"},                         // is not there
 	} {
-		status, said := press(action, args)
-		require.Equal(t, http.StatusConflict, status, action)
-		require.NotEmpty(t, said)
+		d.Press(http.StatusConflict, action, args)
 	}
-	status, _ := press("dance", dash.Args{"node": "n1"})
-	require.Equal(t, http.StatusNotFound, status)
-	does(page.ActionStart, dash.Args{"node": "n4"})
+	d.Press(http.StatusNotFound, "dance", dash.Args{"node": "n1"})
+	d.Does(page.ActionStart, dash.Args{"node": "n4"})
 	becomes("n4", page.NodeUp)
 
-	does(page.ActionCut, dash.Args{"node": "n5"})
+	d.Does(page.ActionCut, dash.Args{"node": "n5"})
 	becomes("n5", page.NodeCut)
-	does(page.ActionHeal, dash.Args{})
+	d.Does(page.ActionHeal, dash.Args{})
 	becomes("n5", page.NodeUp)
 	require.NoError(t, teller.cluster.Ready(ctx))
 	r, err := teller.cluster.Node("n5").Get(ctx, []byte("k"), api.ReadOptions{Level: api.All})

@@ -11,43 +11,25 @@
 package main
 
 import (
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 
+	"github.com/ashlar-go/ashlar/examples/internal/program"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/client"
-)
-
-// Exit codes besides those of the client's commands.
-const (
-	exitFailed = 1
-	exitUsage  = 2
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv)) }
 
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer, env func(string) string) int {
-	name := ""
-	if len(args) > 0 {
-		name = args[0]
-	}
-	switch {
-	case name == "serve":
-		return report(serve(args[1:], stderr), stderr)
-	case client.Knows(name), name == "help" && len(args) > 1 && args[1] != "serve":
+	if len(args) > 0 && client.Knows(args[0]) || len(args) > 1 && args[0] == "help" && args[1] != "serve" {
 		return client.Main(args, stdin, stdout, stderr, env)
-	case name == "help" && len(args) > 1:
-		return report(serve([]string{"-help"}, stderr), stderr)
-	case name == "help":
-		usage(stdout)
-		return 0
-	case name == "" || name[0] == '-':
-		return report(story(args, stdout, stderr), stderr)
 	}
-	fmt.Fprintf(stderr, "kv: unknown command %q; see kv help\n", name)
-	return exitUsage
+	return program.Program{
+		Name: "kv", Usage: usage,
+		Story: func(args []string) error { return story(args, stdout, stderr) },
+		Serve: func(args []string) error { return serve(args, stderr) },
+	}.Run(args, stdout, stderr)
 }
 
 func usage(w io.Writer) {
@@ -56,20 +38,4 @@ func usage(w io.Writer) {
 	fmt.Fprintf(w, "  %-20s %s\n", "serve", "run one node of a cluster")
 	client.Help(w)
 	fmt.Fprintln(w, "kv help COMMAND tells more.")
-}
-
-// errUsage is matched by what the caller of the program did wrong.
-var errUsage = errors.New("usage")
-
-// report turns an error into an exit code.
-func report(err error, stderr io.Writer) int {
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-		return 0
-	case errors.Is(err, errUsage):
-		fmt.Fprintln(stderr, "kv:", err)
-		return exitUsage
-	}
-	fmt.Fprintln(stderr, "kv:", err)
-	return exitFailed
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ashlar-go/ashlar/examples/internal/program"
 )
 
 func runMain(args ...string) (code int, stdout, stderr string) {
@@ -42,16 +44,16 @@ func TestUsage(t *testing.T) {
 		{[]string{"help", "put"}, 0, ""},
 		{[]string{"help", "serve"}, 0, "config"},
 		{[]string{"-help"}, 0, "-check"},
-		{[]string{"dance"}, exitUsage, "unknown command"},
-		{[]string{"-x"}, exitUsage, "see kv help"},
-		{[]string{"-check", "more"}, exitUsage, "unexpected"},
-		{[]string{"-check", "-data", "/does/not/exist"}, exitFailed, "exist"},
-		{[]string{"serve"}, exitUsage, "-config"},
-		{[]string{"serve", "-y"}, exitUsage, "see kv help serve"},
-		{[]string{"serve", "-config", config, "-id", "n1", "-log", "loud"}, exitUsage, "LEVEL"},
-		{[]string{"serve", "-config", config, "-id", "n1"}, exitFailed, "nodes"},
-		{[]string{"serve", "-config", config + "x", "-id", "n1"}, exitFailed, "no such file"},
-		{[]string{"get"}, exitUsage, "too few arguments"},
+		{[]string{"dance"}, program.ExitUsage, "unknown command"},
+		{[]string{"-x"}, program.ExitUsage, "see kv help"},
+		{[]string{"-check", "more"}, program.ExitUsage, "unexpected"},
+		{[]string{"-check", "-data", "/does/not/exist"}, program.ExitFailed, "exist"},
+		{[]string{"serve"}, program.ExitUsage, "-config"},
+		{[]string{"serve", "-y"}, program.ExitUsage, "see kv help serve"},
+		{[]string{"serve", "-config", config, "-id", "n1", "-log", "loud"}, program.ExitUsage, "unknown name"},
+		{[]string{"serve", "-config", config, "-id", "n1"}, program.ExitFailed, "nodes"},
+		{[]string{"serve", "-config", config + "x", "-id", "n1"}, program.ExitFailed, "no such file"},
+		{[]string{"get"}, program.ExitUsage, "too few arguments"},
 	} {
 		code, _, errs := runMain(c.args...)
 		require.Equal(t, c.code, code, "%q: %s", c.args, errs)

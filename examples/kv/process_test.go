@@ -19,6 +19,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ashlar-go/ashlar/examples/internal/program"
+	"github.com/ashlar-go/ashlar/examples/internal/program/programtest"
 	told "github.com/ashlar-go/ashlar/examples/internal/story"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/api"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/client"
@@ -27,28 +29,22 @@ import (
 	"github.com/ashlar-go/ashlar/internal/testkit"
 )
 
-// fleet is a cluster of real processes.
+func TestMain(m *testing.M) {
+	programtest.Main(m, func() int { return run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv) })
+}
+
+// fleet is a cluster of real processes, by the ids of their nodes.
 type fleet struct {
+	*programtest.Fleet
 	t      *testing.T
-	binary string
+	dir    string
 	config string
 	nodes  []node.Member
-	procs  []*exec.Cmd
-	log    *os.File
 }
 
 func newFleet(t *testing.T, n int) *fleet {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("-short: does not build and start processes")
-	}
-	goTool, err := exec.LookPath("go")
-	if err != nil {
-		t.Skip("there is no go command to build the program with")
-	}
-	f := &fleet{t: t, binary: filepath.Join(t.TempDir(), "kv.exe"), procs: make([]*exec.Cmd, n)}
-	out, err := exec.CommandContext(t.Context(), goTool, "build", "-o", f.binary, ".").CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	f := &fleet{Fleet: programtest.NewFleet(t), t: t, dir: t.TempDir()}
 	c, err := local.New(local.Options{Name: "fleet", Nodes: n, Partitions: 16}) // for its free ports
 	require.NoError(t, err)
 	f.nodes = c.Config.Nodes
@@ -56,58 +52,32 @@ func newFleet(t *testing.T, n int) *fleet {
 	require.NoError(t, err)
 	f.config = filepath.Join(t.TempDir(), "cluster.json")
 	require.NoError(t, os.WriteFile(f.config, b, 0o644))
-	f.log, err = os.Create(filepath.Join(t.TempDir(), "log"))
-	require.NoError(t, err)
-	dir := t.TempDir()
-	for i := range f.procs {
-		f.start(i, dir)
+	for _, m := range f.nodes {
+		f.start(m.ID)
 	}
-	t.Cleanup(func() {
-		for i := range f.procs {
-			f.kill(i)
-		}
-		if t.Failed() {
-			b, _ := os.ReadFile(f.log.Name())
-			t.Logf("%s", b[max(0, len(b)-8000):])
-		}
-		f.log.Close()
-	})
-	for i := range f.procs {
-		f.awaitReady(i)
-	}
+	f.awaitReady()
 	return f
 }
 
-func (f *fleet) start(i int, dir string) {
-	id := f.nodes[i].ID
-	cmd := exec.Command(f.binary, "serve", "-config", f.config, "-id", id, "-dir", filepath.Join(dir, id))
-	cmd.Stderr = f.log
-	require.NoError(f.t, cmd.Start())
-	f.procs[i] = cmd
+func (f *fleet) start(id string) { f.Start(id, f.args(id)...) }
+
+func (f *fleet) args(id string) []string {
+	return []string{"serve", "-config", f.config, "-id", id, "-dir", filepath.Join(f.dir, id)}
 }
 
-// kill is kill -9.
-func (f *fleet) kill(i int) (dir string) {
-	p := f.procs[i]
-	if p == nil {
-		return ""
-	}
-	f.procs[i] = nil
-	p.Process.Kill()
-	p.Wait()
-	return filepath.Dir(p.Args[len(p.Args)-1])
-}
-
-func (f *fleet) awaitReady(i int) {
-	c, err := client.New(client.Options{Addrs: []string{f.nodes[i].HTTP}})
-	require.NoError(f.t, err)
+// awaitReady waits until all nodes are.
+func (f *fleet) awaitReady() {
 	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
 	defer cancel()
-	require.NoError(f.t, told.Await(ctx, func() bool {
-		b, err := json.Marshal(c.Status())
-		var s node.Status
-		return err == nil && json.Unmarshal(b, &s) == nil && s.ID == f.nodes[i].ID && s.Ready
-	}), "%s is not ready", f.nodes[i].ID)
+	for _, m := range f.nodes {
+		c, err := client.New(client.Options{Addrs: []string{m.HTTP}})
+		require.NoError(f.t, err)
+		require.NoError(f.t, told.Await(ctx, func() bool {
+			b, err := json.Marshal(c.Status())
+			var s node.Status
+			return err == nil && json.Unmarshal(b, &s) == nil && s.ID == m.ID && s.Ready
+		}), "%s is not ready", m.ID)
+	}
 }
 
 // acked is what a writer was told is written.
@@ -136,32 +106,28 @@ func TestKill9(t *testing.T) {
 	}
 	for round := 0; ctx.Err() == nil; round++ {
 		pause(ctx, 300+rng.IntN(700))
-		victims := []int{rng.IntN(3)}
+		i := rng.IntN(3)
+		victims := f.nodes[i : i+1]
 		switch round % 4 {
 		case 1:
-			p := f.procs[victims[0]].Process
-			require.NoError(t, freeze(p))
+			f.Freeze(f.nodes[i].ID)
 			pause(ctx, 500+rng.IntN(1000))
-			require.NoError(t, thaw(p))
+			f.Thaw(f.nodes[i].ID)
 			continue
 		case 3:
-			victims = []int{0, 1, 2}
+			victims = f.nodes
 		}
-		for _, i := range victims {
-			dir := f.kill(i)
+		for _, m := range victims {
+			f.Kill(m.ID)
 			if len(victims) == 1 {
 				pause(ctx, rng.IntN(500))
 			}
-			f.start(i, dir)
+			f.start(m.ID)
 		}
-		for i := range f.procs {
-			f.awaitReady(i)
-		}
+		f.awaitReady()
 	}
 	wg.Wait()
-	for i := range f.procs {
-		f.awaitReady(i)
-	}
+	f.awaitReady()
 	total := 0
 	for _, addr := range addrs {
 		c, err := client.New(client.Options{Addrs: []string{addr}})
@@ -228,12 +194,11 @@ func (a *acked) add(ctx context.Context, t *testing.T, addrs []string, worker in
 // TestSecondProcess: a directory and a port belong to one process.
 func TestSecondProcess(t *testing.T) {
 	f := newFleet(t, 1)
-	dir := filepath.Dir(f.procs[0].Args[len(f.procs[0].Args)-1])
-	second := exec.CommandContext(t.Context(), f.binary, "serve", "-config", f.config, "-id", "n1", "-dir", filepath.Join(dir, "n1"))
+	second := f.Command(f.args("n1")...)
 	out, err := second.CombinedOutput()
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	require.True(t, ok, "%v", err)
-	require.Equal(t, exitFailed, exit.ExitCode(), "%s", out)
+	require.Equal(t, program.ExitFailed, exit.ExitCode(), "%s", out)
 	require.Contains(t, string(out), "address already in use")
 
 	// Whoever sends what is no protocol of ours is no harm.

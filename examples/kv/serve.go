@@ -2,22 +2,19 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"os"
-	"os/signal"
 	"path/filepath"
 	"sync/atomic"
-	"syscall"
 	"time"
 
+	"github.com/ashlar-go/ashlar/examples/internal/ports"
+	"github.com/ashlar-go/ashlar/examples/internal/program"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/api"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/client"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/front"
@@ -31,22 +28,18 @@ const closing = 5 * time.Second
 
 // serve runs one node until it is told to stop.
 func serve(args []string, stderr io.Writer) error {
-	fs := flag.NewFlagSet("kv serve", flag.ContinueOnError)
-	fs.SetOutput(stderr)
+	fs := program.Flags("kv serve", stderr)
 	path := fs.String("config", "", "the cluster, as JSON: {\"cluster\", \"nodes\": [{\"id\", \"peer\", \"gossip\", \"http\", \"redis\"}, …]}")
 	id := fs.String("id", "", "which of its nodes this is")
 	dir := fs.String("dir", "", "where its data is kept (kv-data/ID)")
 	debug := fs.String("debug", "", "`host:port` for Go's profiles, for your eyes only; empty: none")
-	level := fs.String("log", "info", "debug, info, warn or error")
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return fmt.Errorf("%w: see kv help serve", errUsage)
+	var level slog.Level
+	fs.TextVar(&level, "log", slog.LevelInfo, "debug, info, warn or error")
+	if err := program.Parse(fs, args); err != nil {
+		return err
 	}
-	var lv slog.Level
-	if err := lv.UnmarshalText([]byte(*level)); err != nil || fs.NArg() > 0 || *path == "" || *id == "" {
-		return fmt.Errorf("%w: kv serve -config FILE -id NAME [-dir DIR] [-log LEVEL]", errUsage)
+	if fs.NArg() > 0 || *path == "" || *id == "" {
+		return fmt.Errorf("%w: kv serve -config FILE -id NAME [-dir DIR] [-log LEVEL]", program.ErrUsage)
 	}
 	if *dir == "" {
 		*dir = filepath.Join("kv-data", *id)
@@ -55,8 +48,8 @@ func serve(args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: lv}))
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	ctx, stop := program.UntilSignal()
 	defer stop()
 
 	peers := &processes{config: config}
@@ -70,27 +63,35 @@ func serve(args []string, stderr io.Writer) error {
 	}
 	defer n.Close()
 	peers.self.Store(n)
-	f, err := openFront(n, v, log)
+	self := n.Self()
+	l, err := ports.Listen(self.HTTP, self.Redis)
 	if err != nil {
 		return err
+	}
+	d, err := v.Dash()
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer d.Close()
+	f, err := front.Open(front.Options{Listeners: l, Node: n, Page: d, Logger: log})
+	if err != nil {
+		return errors.Join(err, l.Close())
 	}
 	if *debug != "" {
 		l, err := net.Listen("tcp", *debug)
 		if err != nil {
-			return errors.Join(err, f(ctx))
+			return errors.Join(err, d.Close(), f.Close(ctx))
 		}
 		profiles := &http.Server{Handler: profiles(), ReadHeaderTimeout: closing}
 		defer profiles.Close()
 		go profiles.Serve(l)
 	}
-	self, _ := config.Member(*id)
 	log.Info("kv: serving", "node", *id, "cluster", config.Cluster, "http", self.HTTP, "redis", self.Redis, "dir", *dir)
 	<-ctx.Done()
-	stop() // a second Ctrl-C ends it at once
 	log.Info("kv: closing", "node", *id)
 	end, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()
-	return errors.Join(f(end), n.Close())
+	return errors.Join(d.Close(), f.Close(end), n.Close())
 }
 
 // profiles are what net/http/pprof would put on the default mux.
@@ -100,32 +101,6 @@ func profiles() http.Handler {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	return mux
-}
-
-// openFront opens a node's ports with the dashboard, and returns how to close them.
-func openFront(n *node.Node, v *view.View, log *slog.Logger) (closer func(context.Context) error, err error) {
-	self := n.Self()
-	d, err := v.Dash()
-	if err != nil {
-		return nil, err
-	}
-	o := front.Options{Node: n, Page: d, Logger: log}
-	if o.HTTP, err = net.Listen("tcp", self.HTTP); err != nil {
-		d.Close()
-		return nil, err
-	}
-	if self.Redis != "" {
-		if o.Redis, err = net.Listen("tcp", self.Redis); err != nil {
-			return nil, errors.Join(err, o.HTTP.Close(), d.Close())
-		}
-	}
-	f, err := front.Open(o)
-	if err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
-	return func(ctx context.Context) error {
-		return errors.Join(d.Close(), f.Close(ctx))
-	}, nil
 }
 
 // processes is a cluster of several processes as one of them sees it: itself, and the
@@ -142,16 +117,7 @@ func (p *processes) Look(ctx context.Context, id string) (s node.Status, up bool
 		return n.Look(), true
 	}
 	m, _ := p.config.Member(id)
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.HTTP+"/status", nil)
-	if err != nil {
-		return s, false
-	}
-	res, err := p.http.Do(r)
-	if err != nil {
-		return s, false
-	}
-	defer res.Body.Close()
-	err = json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&s)
+	err := ports.Status(ctx, &p.http, m.HTTP, &s)
 	return s, err == nil && s.ID == id
 }
 

@@ -3,16 +3,13 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
+	"github.com/ashlar-go/ashlar/examples/internal/dash"
+	"github.com/ashlar-go/ashlar/examples/internal/program"
 	told "github.com/ashlar-go/ashlar/examples/internal/story"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/core"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/local"
@@ -43,32 +40,23 @@ type storyFlags struct {
 
 // story tells the story, and then serves until Ctrl-C.
 func story(args []string, stdout, stderr io.Writer) (err error) {
-	fs := flag.NewFlagSet("kv", flag.ContinueOnError)
-	fs.SetOutput(stderr)
+	fs := program.Flags("kv", stderr)
 	fs.Usage = func() { usage(stderr); fs.PrintDefaults() }
 	var o storyFlags
 	fs.BoolVar(&o.check, "check", false, "end after the story; the last line says how much of it held")
 	fs.StringVar(&o.data, "data", "", "`folder` whose files are loaded (the sources of Go's standard library)")
 	fs.StringVar(&o.dir, "dir", "", "`folder` for the nodes' data (a temporary one, removed at the end)")
 	fs.Uint64Var(&o.seed, "seed", 1, "of what is chosen at random")
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return fmt.Errorf("%w: see kv help", errUsage)
+	if err := program.ParseAll(fs, args); err != nil {
+		return err
 	}
-	if fs.NArg() > 0 {
-		return fmt.Errorf("%w: unexpected %q; see kv help", errUsage, fs.Arg(0))
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := program.UntilSignal()
 	defer stop()
-	context.AfterFunc(ctx, stop)
-	if o.dir == "" {
-		if o.dir, err = os.MkdirTemp("", "ashlar-kv-"); err != nil {
-			return err
-		}
-		defer os.RemoveAll(o.dir)
+	remove, err := program.Folder(&o.dir, "ashlar-kv-")
+	if err != nil {
+		return err
 	}
+	defer remove()
 	if o.data == "" {
 		if o.data, err = told.GoSources(ctx); err != nil {
 			return fmt.Errorf("%w (-data names another folder)", err)
@@ -80,17 +68,12 @@ func story(args []string, stdout, stderr io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
-	if err := t.tell(ctx, o.data); err != nil {
-		if ctx.Err() != nil {
-			return errors.New("interrupted")
-		}
-		return err
-	}
-	if err := t.Close(); err != nil || o.check {
+	load := func(ctx context.Context) error { return t.load(ctx, o.data) }
+	if err := t.Play(ctx, t.begin, load, t.outage, t.comeBack, t.cutOff, t.compare, t.restartAll); err != nil || o.check {
 		return err
 	}
 	fmt.Fprintf(stdout, "\nThe five nodes go on. Dashboard: http://%s/\nHTTP: %s    Redis: redis-cli -p %s\nCtrl-C ends them.\n",
-		t.dashAddr, t.cluster.Config.Nodes[0].HTTP, port(t.cluster.Config.Nodes[0].Redis))
+		t.site.Addr, t.cluster.Config.Nodes[0].HTTP, port(t.cluster.Config.Nodes[0].Redis))
 	<-ctx.Done()
 	return nil
 }
@@ -108,13 +91,9 @@ func (t *teller) open(o storyFlags) (err error) {
 			c.HintBytes, c.Exchange, c.Ping = hintLimit, 1000, 200
 		},
 	}
-	if !o.check && told.PortFree(dashPort) {
-		opts.HTTP, opts.Redis = httpPort, redisPort
-		for i := range 5 {
-			if !told.PortFree(httpPort+i) || !told.PortFree(redisPort+i) {
-				opts.HTTP, opts.Redis = 0, 0
-			}
-		}
+	addr := "127.0.0.1:0"
+	if !o.check && told.PortFree(dashPort) && told.PortsFree(httpPort, 5) && told.PortsFree(redisPort, 5) {
+		opts.HTTP, opts.Redis, addr = httpPort, redisPort, fmt.Sprintf("127.0.0.1:%d", dashPort)
 	}
 	if t.cluster, err = local.New(opts); err != nil {
 		return err
@@ -126,25 +105,16 @@ func (t *teller) open(o storyFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	addr := "127.0.0.1:0"
-	if opts.HTTP > 0 {
-		addr = fmt.Sprintf("127.0.0.1:%d", dashPort)
+	if t.site, err = dash.Listen(addr, d, d); err != nil {
+		return err
 	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return errors.Join(err, d.Close())
-	}
-	t.dashAddr = l.Addr().String()
-	server := &http.Server{Handler: d, ReadHeaderTimeout: 10 * time.Second}
-	go server.Serve(l)
-	t.closeDash = func() error { return errors.Join(d.Close(), server.Close()) }
 	if err := t.cluster.StartAll(); err != nil {
 		return errors.Join(err, t.close())
 	}
 	return nil
 }
 
-func (t *teller) close() error { return errors.Join(t.cluster.Close(), t.closeDash()) }
+func (t *teller) close() error { return errors.Join(t.cluster.Close(), t.site.Close()) }
 
 // event is a node's note, for the dashboard: the story has its own lines.
 func (t *teller) event(e node.Event) {

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ashlar-go/ashlar/examples/internal/dash"
 	"github.com/ashlar-go/ashlar/examples/internal/resp"
 	told "github.com/ashlar-go/ashlar/examples/internal/story"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/api"
@@ -28,11 +29,10 @@ import (
 // teller knows what the store should hold.
 type teller struct {
 	*told.Story
-	seed      uint64
-	cluster   *local.Cluster
-	view      *view.View
-	dashAddr  string
-	closeDash func() error
+	seed    uint64
+	cluster *local.Cluster
+	view    *view.View
+	site    *dash.Site
 
 	mu      sync.Mutex
 	want    map[string][]byte // guarded by mu; nil: deleted
@@ -53,23 +53,6 @@ type write struct {
 	value []byte
 }
 
-func (t *teller) tell(ctx context.Context, data string) error {
-	for _, chapter := range []func(context.Context) error{
-		func(ctx context.Context) error { return t.begin(ctx) },
-		func(ctx context.Context) error { return t.load(ctx, data) },
-		t.outage,
-		t.comeBack,
-		t.cutOff,
-		t.compare,
-		t.restartAll,
-	} {
-		if err := chapter(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // await waits with the story's patience.
 func (t *teller) await(ctx context.Context, what string, f func(context.Context) error) bool {
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -86,7 +69,7 @@ func (t *teller) begin(ctx context.Context) error {
 	if !t.await(ctx, "five nodes find each other", t.cluster.Ready) {
 		return errors.New("the cluster did not start")
 	}
-	t.Say("n1 … n5 are up and know each other after %v; dashboard on http://%s/", since(begun), t.dashAddr)
+	t.Say("n1 … n5 are up and know each other after %v; dashboard on http://%s/", since(begun), t.site.Addr)
 	t.Say("%d partitions, each owned by 3 nodes; a write counts when 2 have it on disk, a read asks 2", t.cluster.Config.Partitions)
 	return nil
 }

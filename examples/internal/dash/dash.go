@@ -5,10 +5,14 @@
 // subscribes to "events" and draws what comes. A state is anything that encodes as
 // JSON; it is taken once per interval however many browsers look, and not at all while
 // nobody does.
+//
+// What all pages have in common is served beside each of them below "dash/": base.css,
+// and scripts that a page imports as "./dash/stream.js".
 package dash
 
 import (
 	"context"
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +21,21 @@ import (
 	"sync"
 	"time"
 )
+
+//go:embed shared
+var shared embed.FS
+
+// Shared holds what is served below "dash/" beside every page.
+func Shared() fs.FS { return Folder(shared, "shared") }
+
+// Folder is a folder of what a package embeds, for Options.Page.
+func Folder(files embed.FS, name string) fs.FS {
+	root, err := fs.Sub(files, name)
+	if err != nil {
+		panic(err) // only a malformed name fails, and names are constants
+	}
+	return root
+}
 
 // Options configures a dashboard.
 type Options struct {
@@ -65,6 +84,7 @@ func New(o Options) (*Dash, error) {
 	d.mux.HandleFunc("GET /events", d.events)
 	d.mux.HandleFunc("GET /state", d.state)
 	d.mux.HandleFunc("POST /action/{name}", d.action)
+	d.mux.Handle("GET /dash/", http.StripPrefix("/dash/", http.FileServerFS(Shared())))
 	d.mux.Handle("GET /", http.FileServerFS(o.Page))
 	d.wg.Go(d.run)
 	return d, nil

@@ -39,6 +39,8 @@ func TestPageAndState(t *testing.T) {
 	url := start(t, Options{})
 	require.Equal(t, "<title>x</title>", get(t, url+"/"))
 	require.Equal(t, `{"n":1}`, get(t, url+"/state"))
+	require.Contains(t, get(t, url+"/dash/stream.js"), "export function follow")
+	require.Contains(t, get(t, url+"/dash/base.css"), "prefers-color-scheme: dark")
 }
 
 func TestEventsFlowUntilClose(t *testing.T) {
@@ -114,6 +116,36 @@ func TestActionsAreOptional(t *testing.T) {
 	require.NoError(t, err)
 	resp.Body.Close()
 	require.Equal(t, http.StatusNotFound, resp.StatusCode)
+}
+
+func TestRecent(t *testing.T) {
+	var r Recent[int]
+	require.Empty(t, r.Events())
+	for i := range MaxEvents + 5 {
+		r.Add(i)
+	}
+	got := r.Events()
+	require.Len(t, got, MaxEvents)
+	require.Equal(t, []int{5, MaxEvents + 4}, []int{got[0], got[MaxEvents-1]})
+	got[0] = -1
+	require.Equal(t, 5, r.Events()[0], "they are copies")
+}
+
+func TestSite(t *testing.T) {
+	d, err := New(Options{Page: fstest.MapFS{"index.html": {Data: []byte("<title>x</title>")}}, State: func() any { return 1 }})
+	require.NoError(t, err)
+	s, err := Listen("127.0.0.1:0", d, d)
+	require.NoError(t, err)
+	require.Equal(t, "<title>x</title>", get(t, "http://"+s.Addr+"/"))
+	_, err = Listen(s.Addr, d, d)
+	require.Error(t, err)
+	resp, err := http.Get("http://" + s.Addr + "/events")
+	require.NoError(t, err)
+	_, err = io.ReadAll(resp.Body)
+	require.NoError(t, err, "a dashboard that could not listen is closed, and ends its streams")
+	require.NoError(t, resp.Body.Close())
+	require.NoError(t, s.Close())
+	require.NoError(t, s.Close())
 }
 
 func TestOptionsAreRequired(t *testing.T) {

@@ -34,6 +34,16 @@ func PortFree(port int) bool {
 	return true
 }
 
+// PortsFree tells the same of n ports in a row.
+func PortsFree(first, n int) bool {
+	for i := range n {
+		if !PortFree(first + i) {
+			return false
+		}
+	}
+	return true
+}
+
 // GoSources is where the sources of Go's standard library are: real input that whoever
 // runs a story has.
 func GoSources(ctx context.Context) (string, error) {

@@ -6,6 +6,7 @@
 package story
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,8 +15,12 @@ import (
 	"time"
 )
 
-// ErrFailed is returned by Close when a check failed.
-var ErrFailed = errors.New("story: a check failed")
+var (
+	// ErrFailed is returned by Close when a check failed.
+	ErrFailed = errors.New("story: a check failed")
+	// ErrInterrupted is returned by Play when its context ended.
+	ErrInterrupted = errors.New("interrupted")
+)
 
 // Story writes lines to one writer. It is safe for concurrent use.
 type Story struct {
@@ -100,6 +105,21 @@ func (s *Story) Progress(done, total int, format string, args ...any) {
 	case last:
 		fmt.Fprintf(s.w, "%s    %s\n", s.stamp(), text)
 	}
+}
+
+// Play tells the chapters one after the other, and then closes the story. The first error
+// ends it; ErrInterrupted stands for whatever goes wrong once ctx has ended.
+func (s *Story) Play(ctx context.Context, chapters ...func(context.Context) error) error {
+	for _, tell := range chapters {
+		err := tell(ctx)
+		if ctx.Err() != nil {
+			return ErrInterrupted
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.Close()
 }
 
 // Close writes the tally and returns an error that matches ErrFailed if a check failed.

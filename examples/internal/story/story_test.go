@@ -79,12 +79,35 @@ func TestMirror(t *testing.T) {
 	require.Equal(t, []string{"chapter: 5 nodes", "says: 100 % of them", "checks: up", "fails: down: boom"}, got)
 }
 
+func TestPlay(t *testing.T) {
+	boom := errors.New("boom")
+	told := func(s *Story, ok bool) func(context.Context) error {
+		return func(context.Context) error { s.Check(ok, "told"); return nil }
+	}
+	s, buf := newTest(false)
+	fails := func(context.Context) error { return boom }
+	require.ErrorIs(t, s.Play(t.Context(), told(s, true), fails, told(s, true)), boom)
+	require.Equal(t, "  0.25s ok told\n", buf.String())
+	require.NoError(t, s.Play(t.Context(), told(s, true)))
+	require.Contains(t, buf.String(), "2 passed, 0 failed\n")
+	require.ErrorIs(t, s.Play(t.Context(), told(s, false)), ErrFailed)
+
+	for _, err := range []error{nil, boom} {
+		s, buf := newTest(false)
+		ctx, cancel := context.WithCancel(t.Context())
+		require.ErrorIs(t, s.Play(ctx, func(context.Context) error { cancel(); return err }, told(s, true)), ErrInterrupted)
+		require.Empty(t, buf.String())
+	}
+}
+
 func TestHost(t *testing.T) {
 	require.False(t, IsTerminal(&bytes.Buffer{}))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	port := l.Addr().(*net.TCPAddr).Port
 	require.False(t, PortFree(port))
+	require.False(t, PortsFree(port-1, 2))
+	require.True(t, PortsFree(port, 0))
 	require.NoError(t, l.Close())
 	n := 0
 	require.NoError(t, Await(t.Context(), func() bool { n++; return n == 3 }))

@@ -12,19 +12,14 @@ import (
 	"time"
 
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/router"
+	"github.com/ashlar-go/ashlar/examples/internal/dash"
 )
 
 //go:embed static
 var static embed.FS
 
 // FS holds index.html and all that it loads, for dash.Options.Page.
-func FS() fs.FS {
-	root, err := fs.Sub(static, "static")
-	if err != nil {
-		panic(err) // only a malformed path fails, and this one is a constant
-	}
-	return root
-}
+func FS() fs.FS { return dash.Folder(static, "static") }
 
 // The actions that the page posts, and the arguments of each. An error that one returns
 // is shown beside the button.
@@ -43,11 +38,8 @@ type State struct {
 	Now      time.Time           `json:"now"`
 	Status   router.Status       `json:"status"`
 	Trending []router.Suggestion `json:"trending"` // what is searched most right now
-	Events   []Event             `json:"events"`   // newest last, at most MaxEvents
+	Events   []Event             `json:"events"`   // newest last, at most dash.MaxEvents
 }
-
-// MaxEvents is the most events that a State should carry.
-const MaxEvents = 50
 
 // Event is something that happened.
 type Event struct {

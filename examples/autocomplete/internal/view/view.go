@@ -4,8 +4,6 @@ package view
 
 import (
 	"context"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/page"
@@ -24,8 +22,7 @@ type View struct {
 	router func() *router.Router
 	nodes  Nodes
 
-	mu     sync.Mutex
-	events []page.Event // guarded by mu
+	events dash.Recent[page.Event]
 }
 
 // New makes a view. router may return nil for as long as there is none.
@@ -41,12 +38,7 @@ func (v *View) Add(e page.Event) {
 	if e.At.IsZero() {
 		e.At = time.Now()
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.events = append(v.events, e)
-	if len(v.events) > page.MaxEvents {
-		v.events = slices.Delete(v.events, 0, len(v.events)-page.MaxEvents)
-	}
+	v.events.Add(e)
 }
 
 // AddRouter adds an event of the router's.
@@ -71,9 +63,7 @@ func (v *View) State() any {
 			s.Trending = t.Suggestions
 		}
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	s.Events = slices.Clone(v.events)
+	s.Events = v.events.Events()
 	return s
 }
 

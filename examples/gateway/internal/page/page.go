@@ -11,19 +11,15 @@ import (
 	"embed"
 	"io/fs"
 	"time"
+
+	"github.com/ashlar-go/ashlar/examples/internal/dash"
 )
 
 //go:embed static
 var static embed.FS
 
 // FS holds index.html and all that it loads, for dash.Options.Page.
-func FS() fs.FS {
-	root, err := fs.Sub(static, "static")
-	if err != nil {
-		panic(err) // only a malformed path fails, and this one is a constant
-	}
-	return root
-}
+func FS() fs.FS { return dash.Folder(static, "static") }
 
 // The actions that the page posts, and the arguments of each. An error that one returns
 // is shown beside the button or the form.
@@ -65,17 +61,14 @@ type State struct {
 	Routes   []Route   `json:"routes"`
 	Clients  []Client  `json:"clients"` // who was refused most first, at most MaxClients
 	Audits   []Audit   `json:"audits"`  // newest last
-	Events   []Event   `json:"events"`  // newest last, at most MaxEvents
+	Events   []Event   `json:"events"`  // newest last, at most dash.MaxEvents
 	Policies []string  `json:"policies"`
 	Keys     []Choice  `json:"keys"` // that ActionSend may use
 	Totals   Totals    `json:"totals"`
 }
 
-// Bounds of what a State should carry.
-const (
-	MaxEvents  = 60
-	MaxClients = 12
-)
+// MaxClients is the most clients that a State should carry.
+const MaxClients = 12
 
 // Choice is a value and how to call it.
 type Choice struct {

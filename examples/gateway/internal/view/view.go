@@ -36,11 +36,12 @@ type View struct {
 	addrs    []string
 	client   *local.Client
 
-	mu     sync.Mutex
-	events []page.Event // guarded by mu
-	past   []sample     // guarded by mu: of the last seconds, oldest first
-	slow   map[string]bool
-	redis  bool // guarded by mu: somebody has killed it
+	events dash.Recent[page.Event]
+
+	mu    sync.Mutex
+	past  []sample // guarded by mu: of the last seconds, oldest first
+	slow  map[string]bool
+	redis bool // guarded by mu: somebody has killed it
 }
 
 // window is how long ago the past is that rates are measured against.
@@ -109,11 +110,7 @@ func (v *View) Show(e page.Event) {
 	if e.At.IsZero() {
 		e.At = time.Now()
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.events = append(v.events, e); len(v.events) > page.MaxEvents {
-		v.events = append([]page.Event(nil), v.events[len(v.events)-page.MaxEvents:]...)
-	}
+	v.events.Add(e)
 }
 
 // sample is what rates are made of.
@@ -213,7 +210,7 @@ func (v *View) State() page.State {
 		s.Audits = append(s.Audits, page.Audit{At: a.At, By: a.By, Changes: a.Changes, Error: a.Err})
 	}
 	s.Audits = s.Audits[max(0, len(s.Audits)-12):]
-	s.Events = append([]page.Event(nil), v.events...)
+	s.Events = v.events.Events()
 	s.Keys = v.keys()
 	return s
 }

@@ -2,40 +2,28 @@
 package front
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/api"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/httpapi"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/node"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/redisapi"
+	"github.com/ashlar-go/ashlar/examples/internal/ports"
 	"github.com/ashlar-go/ashlar/examples/internal/resp"
 )
 
 // Options of a front.
 type Options struct {
+	ports.Listeners
+
 	Service api.Service        // required
 	Look    func() node.Status // for INFO; required if Redis is set
-	HTTP    net.Listener       // nil: does not speak HTTP
-	Redis   net.Listener       // nil: does not speak Redis
 	Page    http.Handler       // all other paths of HTTP, for a dashboard; nil: none
 	Logger  *slog.Logger       // nil: silent
-}
-
-// Front serves until Close.
-type Front struct {
-	http  *http.Server
-	redis *resp.Server
-	wg    sync.WaitGroup
-	once  sync.Once
-	err   error
 }
 
 // Bounds of a connection. A request has no body to speak of, an answer at most 220 KB.
@@ -46,38 +34,21 @@ const (
 	headerSize = 16 << 10
 )
 
-// Open begins to serve. The listeners are the front's from then on.
-func Open(o Options) (*Front, error) {
-	f := &Front{}
+// Open begins to serve. The listeners are the ports' from then on.
+func Open(o Options) (*ports.Ports, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.Redis != nil {
-		h := redisapi.New(redisapi.Options{Service: o.Service, Info: func() string { return info(o.Look()) }, Logger: o.Logger})
-		server, err := resp.NewServer(resp.Options{Handler: h.Handle, Limits: redisapi.Limits, Logger: o.Logger})
-		if err != nil {
-			return nil, err
-		}
-		f.redis = server
-		f.wg.Go(func() {
-			if err := server.Serve(o.Redis); !errors.Is(err, resp.ErrClosed) {
-				o.Logger.Error("idservice: redis", "err", err)
-			}
-		})
+	h := redisapi.New(redisapi.Options{Service: o.Service, Info: func() string { return info(o.Look()) }, Logger: o.Logger})
+	redis, err := resp.NewServer(resp.Options{Handler: h.Handle, Limits: redisapi.Limits, Logger: o.Logger})
+	if err != nil {
+		return nil, err
 	}
-	if o.HTTP != nil {
-		f.http = &http.Server{
-			Handler: Handler(o), ReadHeaderTimeout: headerTime, ReadTimeout: writeTime, WriteTimeout: writeTime,
-			IdleTimeout: idleTime, MaxHeaderBytes: headerSize,
-			ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
-		}
-		f.wg.Go(func() {
-			if err := f.http.Serve(o.HTTP); !errors.Is(err, http.ErrServerClosed) {
-				o.Logger.Error("idservice: http", "err", err)
-			}
-		})
+	web := &http.Server{
+		Handler: Handler(o), ReadHeaderTimeout: headerTime, ReadTimeout: writeTime, WriteTimeout: writeTime,
+		IdleTimeout: idleTime, MaxHeaderBytes: headerSize,
 	}
-	return f, nil
+	return ports.Open(ports.Options{Listeners: o.Listeners, HTTPServer: web, RedisServer: redis, Name: "idservice", Logger: o.Logger}), nil
 }
 
 // Handler is the protocol on its paths, and the page on all others.
@@ -93,24 +64,6 @@ func Handler(o Options) http.Handler {
 		}
 		o.Page.ServeHTTP(w, r)
 	})
-}
-
-// Close ends all connections; requests under way are cut off after ctx ends.
-func (f *Front) Close(ctx context.Context) error {
-	f.once.Do(func() {
-		var errs []error
-		if f.http != nil {
-			if err := f.http.Shutdown(ctx); err != nil {
-				errs = append(errs, f.http.Close())
-			}
-		}
-		if f.redis != nil {
-			errs = append(errs, f.redis.Close())
-		}
-		f.wg.Wait()
-		f.err = errors.Join(errs...)
-	})
-	return f.err
 }
 
 // info is what Redis' INFO says.

@@ -8,13 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"time"
 
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/api"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/front"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/node"
+	"github.com/ashlar-go/ashlar/examples/internal/ports"
 	"github.com/ashlar-go/ashlar/snowflake"
 )
 
@@ -48,7 +48,7 @@ type Host struct {
 
 	service *Service
 	place   int
-	front   *front.Front
+	front   *ports.Ports
 
 	mu     sync.Mutex
 	proc   *process // guarded by mu; nil: down
@@ -89,16 +89,12 @@ func (h *Host) listen() error {
 		return fmt.Sprintf("127.0.0.1:%d", first+h.place)
 	}
 	o := h.service.o
-	web, err := net.Listen("tcp", port(o.HTTP))
+	l, err := ports.Listen(port(o.HTTP), port(o.Redis))
 	if err != nil {
 		return err
 	}
-	redis, err := net.Listen("tcp", port(o.Redis))
-	if err != nil {
-		return errors.Join(err, web.Close())
-	}
-	h.HTTP, h.Redis = web.Addr().String(), redis.Addr().String()
-	h.front, err = front.Open(front.Options{Service: h, Look: h.Look, HTTP: web, Redis: redis, Logger: o.Logger})
+	h.HTTP, h.Redis = l.HTTP.Addr().String(), l.Redis.Addr().String()
+	h.front, err = front.Open(front.Options{Listeners: l, Service: h, Look: h.Look, Logger: o.Logger})
 	return err
 }
 

@@ -11,19 +11,15 @@ import (
 	"embed"
 	"io/fs"
 	"time"
+
+	"github.com/ashlar-go/ashlar/examples/internal/dash"
 )
 
 //go:embed static
 var static embed.FS
 
 // FS holds index.html and all that it loads, for dash.Options.Page.
-func FS() fs.FS {
-	root, err := fs.Sub(static, "static")
-	if err != nil {
-		panic(err) // only a malformed path fails, and this one is a constant
-	}
-	return root
-}
+func FS() fs.FS { return dash.Folder(static, "static") }
 
 // The actions that the page posts. An error that one returns is shown beside the button.
 // All have an ArgNode; ActionStep has ArgBy too.
@@ -48,12 +44,9 @@ type State struct {
 	Now     time.Time `json:"now"`     // when the state was taken
 	Acts    bool      `json:"acts"`    // there are actions; else their buttons are not shown
 	Nodes   []Node    `json:"nodes"`   // in a fixed order: a node keeps its colour by its place
-	Events  []Event   `json:"events"`  // newest last, at most MaxEvents
+	Events  []Event   `json:"events"`  // newest last, at most dash.MaxEvents
 	Totals  Totals    `json:"totals"`
 }
-
-// MaxEvents is the most events that a State should carry.
-const MaxEvents = 50
 
 // What Node.State may be.
 const (

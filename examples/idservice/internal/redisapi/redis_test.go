@@ -1,11 +1,9 @@
 package redisapi
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -15,74 +13,38 @@ import (
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/api"
 	"github.com/ashlar-go/ashlar/examples/idservice/internal/apitest"
 	"github.com/ashlar-go/ashlar/examples/internal/resp"
+	"github.com/ashlar-go/ashlar/examples/internal/resp/resptest"
 	"github.com/ashlar-go/ashlar/snowflake"
 )
 
 type fixture struct {
-	t    *testing.T
+	*resptest.Session
 	fake *apitest.Fake
-	addr string
-	c    *resp.Client
 }
 
 func start(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{t: t, fake: &apitest.Fake{}}
-	s, err := resp.NewServer(resp.Options{Handler: New(Options{Service: f.fake}).Handle, Limits: Limits})
-	require.NoError(t, err)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	go s.Serve(l)
-	t.Cleanup(func() { s.Close() })
-	f.addr = l.Addr().String()
-	f.c, err = resp.Dial(t.Context(), f.addr)
-	require.NoError(t, err)
-	require.NoError(t, f.c.SetDeadline(time.Now().Add(20*time.Second)))
-	t.Cleanup(func() { f.c.Close() })
-	return f
-}
-
-// say sends a command and returns the reply in a short form.
-func (f *fixture) say(line string) string {
-	f.t.Helper()
-	r, err := f.c.Do(strings.Fields(line)...)
-	if _, ok := errors.AsType[resp.ServerError](err); err != nil && !ok {
-		require.NoError(f.t, err)
-	}
-	return short(r)
-}
-
-func short(r resp.Reply) string {
-	switch r.Kind {
-	case ':':
-		return fmt.Sprint(r.Int)
-	case '*', '%':
-		var parts []string
-		for _, e := range r.Elems {
-			parts = append(parts, short(e))
-		}
-		return "[" + strings.Join(parts, " ") + "]"
-	}
-	return string(r.Bytes)
+	fake := &apitest.Fake{}
+	return &fixture{Session: resptest.Start(t, resp.Options{Handler: New(Options{Service: fake}).Handle, Limits: Limits}), fake: fake}
 }
 
 func TestCommands(t *testing.T) {
 	f := start(t)
-	require.Equal(t, "PONG", f.say("PING"))
-	require.Equal(t, "710000000000000000", f.say("INCR orders"))
-	require.Equal(t, "710000000000000001", f.say("get next"))
-	require.Equal(t, "710000000000000002", f.say("ID.NEXT"))
-	require.Equal(t, snowflake.Base32.Format(apitest.First+3), f.say("id.next BASE32"))
-	require.Equal(t, "[710000000000000004 710000000000000005]", f.say("ID.FILL 2"))
-	require.Equal(t, "["+snowflake.Hex.Format(apitest.First+6)+"]", f.say("ID.FILL 1 hex"))
-	r, err := f.c.Do("ID.FILL", "10000")
+	require.Equal(t, "PONG", f.Say("PING"))
+	require.Equal(t, "710000000000000000", f.Say("INCR orders"))
+	require.Equal(t, "710000000000000001", f.Say("get next"))
+	require.Equal(t, "710000000000000002", f.Say("ID.NEXT"))
+	require.Equal(t, snowflake.Base32.Format(apitest.First+3), f.Say("id.next BASE32"))
+	require.Equal(t, "[710000000000000004 710000000000000005]", f.Say("ID.FILL 2"))
+	require.Equal(t, "["+snowflake.Hex.Format(apitest.First+6)+"]", f.Say("ID.FILL 1 hex"))
+	r, err := f.Client.Do("ID.FILL", "10000")
 	require.NoError(t, err)
 	require.Len(t, r.Elems, 10000)
-	require.Contains(t, f.say("INFO"), "redis_mode")
-	decoded := f.say("ID.DECODE " + snowflake.Base62.Format(apitest.First))
+	require.Contains(t, f.Say("INFO"), "redis_mode")
+	decoded := f.Say("ID.DECODE " + snowflake.Base62.Format(apitest.First))
 	require.Contains(t, decoded, "[time 2026-05-")
 	require.Contains(t, decoded, "plain 710000000000000000")
-	require.Equal(t, decoded, f.say("ID.DECODE 710000000000000000 plain"))
+	require.Equal(t, decoded, f.Say("ID.DECODE 710000000000000000 plain"))
 }
 
 // TestBadCommands: each mistake is an error that says what it is; the connection goes on,
@@ -115,15 +77,15 @@ func TestBadCommands(t *testing.T) {
 		"SELECT 1":                          "out of range",
 		strings.Repeat("x", 200) + " hello": "unknown command",
 	} {
-		got := f.say(line)
+		got := f.Say(line)
 		require.True(t, strings.HasPrefix(got, "ERR "), "%s: %s", line, got)
 		require.Contains(t, got, says, "%s", line)
 	}
-	r, err := f.c.Do("ID.NEXT", "")
+	r, err := f.Client.Do("ID.NEXT", "")
 	require.Error(t, err)
 	require.Contains(t, string(r.Bytes), "no such encoding")
 	require.Zero(t, f.fake.Calls())
-	require.Equal(t, "PONG", f.say("PING"))
+	require.Equal(t, "PONG", f.Say("PING"))
 }
 
 func TestTrouble(t *testing.T) {
@@ -140,7 +102,7 @@ func TestTrouble(t *testing.T) {
 	} {
 		f.fake.Fail(c.err)
 		for _, line := range []string{"INCR a", "GET NEXT", "ID.NEXT", "ID.FILL 10"} {
-			code, _, _ := strings.Cut(f.say(line), " ")
+			code, _, _ := strings.Cut(f.Say(line), " ")
 			require.Equal(t, c.code, code, "%s: %v", line, c.err)
 		}
 	}
@@ -153,7 +115,7 @@ func TestStrangers(t *testing.T) {
 		"*99999999999\r\n", "*17\r\n", "*1\r\n$5000\r\n", "*1\r\n$-5\r\n", "*1\r\n:5\r\n",
 		"GET / HTTP/1.1\r\nHost: x\r\n\r\n", strings.Repeat("a", 10000) + "\r\n", "\"", "\x00\xff\r\n",
 	} {
-		nc, err := net.Dial("tcp", f.addr)
+		nc, err := net.Dial("tcp", f.Addr)
 		require.NoError(t, err)
 		require.NoError(t, nc.SetDeadline(time.Now().Add(10*time.Second)))
 		_, err = nc.Write([]byte(sent))
@@ -164,22 +126,12 @@ func TestStrangers(t *testing.T) {
 		nc.Close()
 	}
 	require.Zero(t, f.fake.Calls())
-	require.Equal(t, "PONG", f.say("PING"))
+	require.Equal(t, "PONG", f.Say("PING"))
 }
 
 // TestRedisCLI: the program that everybody has understands the answers.
 func TestRedisCLI(t *testing.T) {
-	cli, err := exec.LookPath("redis-cli")
-	if err != nil {
-		t.Skip("no redis-cli on this machine")
-	}
 	f := start(t)
-	_, port, err := net.SplitHostPort(f.addr)
-	require.NoError(t, err)
-	out, err := exec.CommandContext(t.Context(), cli, "-p", port, "INCR", "orders").Output()
-	require.NoError(t, err)
-	require.Equal(t, "710000000000000000", strings.TrimSpace(string(out)))
-	out, err = exec.CommandContext(t.Context(), cli, "-p", port, "ID.FILL", "2", "base62").Output()
-	require.NoError(t, err)
-	require.Len(t, strings.Fields(string(out)), 2)
+	require.Equal(t, "710000000000000000", f.CLI("INCR", "orders"))
+	require.Len(t, strings.Fields(f.CLI("ID.FILL", "2", "base62")), 2)
 }

@@ -31,9 +31,10 @@ type Options struct {
 type View struct {
 	o Options
 
-	mu     sync.Mutex
-	events []page.Event // guarded by mu
-	proof  string       // guarded by mu
+	events dash.Recent[page.Event]
+
+	mu    sync.Mutex
+	proof string // guarded by mu
 }
 
 // New makes a view.
@@ -49,12 +50,7 @@ func (v *View) Add(e page.Event) {
 	if e.At.IsZero() {
 		e.At = time.Now()
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.events = append(v.events, e)
-	if len(v.events) > page.MaxEvents {
-		v.events = slices.Delete(v.events, 0, len(v.events)-page.MaxEvents)
-	}
+	v.events.Add(e)
 }
 
 // AddNode adds an event of a node's.
@@ -90,8 +86,9 @@ func (v *View) State() any {
 			s.Totals.Serving++
 		}
 	}
+	s.Events = v.events.Events()
 	v.mu.Lock()
-	s.Events, s.Totals.Proof = slices.Clone(v.events), v.proof
+	s.Totals.Proof = v.proof
 	v.mu.Unlock()
 	return s
 }

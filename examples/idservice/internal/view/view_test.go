@@ -40,12 +40,12 @@ func (f *fake) Act(action, id string, by time.Duration) error {
 func TestView(t *testing.T) {
 	f := &fake{}
 	v := New(Options{Name: "ids", Members: []node.Member{{ID: "a", HTTP: "h"}, {ID: "mute"}}, Service: f, Acts: true})
-	for i := range page.MaxEvents + 5 {
+	for i := range dash.MaxEvents + 5 {
 		v.AddNode(node.Event{Node: "a", Kind: "k", Text: fmt.Sprint(i)})
 	}
 	v.Prove("none in %d", 5)
 	s := v.State().(page.State)
-	require.Len(t, s.Events, page.MaxEvents)
+	require.Len(t, s.Events, dash.MaxEvents)
 	require.Equal(t, "5", s.Events[0].Text)
 	require.Equal(t, page.Totals{Issued: 10, Rate: 5, Serving: 1, Lost: 1, Proof: "none in 5"}, s.Totals)
 	a, mute := s.Nodes[0], s.Nodes[1]

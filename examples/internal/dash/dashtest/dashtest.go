@@ -18,27 +18,34 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/ashlar-go/ashlar/examples/internal/dash"
 )
 
-// Files are a page's files by name.
+// beside is where dash serves what all pages share.
+const beside = "dash/"
+
+// Files are a page's files by name, and those that dash serves beside every page.
 func Files(t testing.TB, page fs.FS) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	err := fs.WalkDir(page, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+	for below, files := range map[string]fs.FS{"": page, beside: dash.Shared()} {
+		err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			b, err := fs.ReadFile(files, name)
+			out[below+name] = string(b)
 			return err
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		b, err := fs.ReadFile(page, name)
-		out[name] = string(b)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	return out
 }
 
-// Scripts are all that run in a page.
+// Scripts are all that run in a page, and all that could, of what dash serves beside it.
 func Scripts(t testing.TB, page fs.FS) string {
 	t.Helper()
 	all := Files(t, page)
@@ -62,8 +69,8 @@ var (
 	markup  = regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|eval\(`)
 )
 
-// CheckFiles demands that every file that another names is there and none that nobody
-// names, that the page works offline and under a policy that lets nothing inline run, and
+// CheckFiles demands that every file that another names is there and none of the page's own
+// that nobody names, that the page works offline and under a policy that lets nothing inline run, and
 // that its scripts never make markup of what they show.
 func CheckFiles(t testing.TB, page fs.FS) {
 	t.Helper()
@@ -72,8 +79,9 @@ func CheckFiles(t testing.TB, page fs.FS) {
 	for file, text := range all {
 		if re := names[path.Ext(file)]; re != nil {
 			for _, m := range re.FindAllStringSubmatch(text, -1) {
-				named[path.Clean(m[1])] = true
-				if _, ok := all[path.Clean(m[1])]; !ok {
+				name := path.Join(path.Dir(file), m[1])
+				named[name] = true
+				if _, ok := all[name]; !ok {
 					t.Errorf("%s names %s, which is not there", file, m[1])
 				}
 			}
@@ -91,7 +99,7 @@ func CheckFiles(t testing.TB, page fs.FS) {
 		}
 	}
 	for file := range all {
-		if !named[file] {
+		if !named[file] && !strings.HasPrefix(file, beside) {
 			t.Errorf("nobody names %s", file)
 		}
 	}

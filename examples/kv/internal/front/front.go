@@ -2,16 +2,13 @@
 package front
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/ashlar-go/ashlar/examples/internal/ports"
 	"github.com/ashlar-go/ashlar/examples/internal/resp"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/httpapi"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/node"
@@ -20,20 +17,11 @@ import (
 
 // Options of a front.
 type Options struct {
+	ports.Listeners
+
 	Node   *node.Node   // required
-	HTTP   net.Listener // nil: does not speak HTTP
-	Redis  net.Listener // nil: does not speak Redis
 	Page   http.Handler // all other paths of HTTP, for a dashboard; nil: none
 	Logger *slog.Logger // nil: silent
-}
-
-// Front serves until Close.
-type Front struct {
-	http  *http.Server
-	redis *resp.Server
-	wg    sync.WaitGroup
-	once  sync.Once
-	err   error
 }
 
 // Bounds of an HTTP connection. A value of 16 MiB has a minute to arrive.
@@ -43,67 +31,36 @@ const (
 	idleTime   = 2 * time.Minute
 )
 
-// Open begins to serve. The listeners are the front's from then on.
-func Open(o Options) (*Front, error) {
-	f := &Front{}
+// Open begins to serve. The listeners are the ports' from then on.
+func Open(o Options) (*ports.Ports, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.Redis != nil {
-		h := redisapi.New(redisapi.Options{Store: o.Node, Info: func() string { return info(o.Node.Look()) }, Logger: o.Logger})
-		server, err := resp.NewServer(resp.Options{Handler: h.Handle, Closed: h.Close, Logger: o.Logger})
-		if err != nil {
-			return nil, err
-		}
-		f.redis = server
-		f.wg.Go(func() {
-			if err := server.Serve(o.Redis); !errors.Is(err, resp.ErrClosed) {
-				o.Logger.Error("kv: redis", "err", err)
-			}
-		})
+	h := redisapi.New(redisapi.Options{Store: o.Node, Info: func() string { return info(o.Node.Look()) }, Logger: o.Logger})
+	redis, err := resp.NewServer(resp.Options{Handler: h.Handle, Closed: h.Close, Logger: o.Logger})
+	if err != nil {
+		return nil, err
 	}
-	if o.HTTP != nil {
-		api := httpapi.New(httpapi.Options{Store: o.Node, Logger: o.Logger})
-		handler := http.Handler(api)
-		if o.Page != nil {
-			handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if p := r.URL.EscapedPath(); strings.HasPrefix(p, "/kv/") || p == "/scan" || p == "/status" {
-					api.ServeHTTP(w, r)
-					return
-				}
-				o.Page.ServeHTTP(w, r)
-			})
-		}
-		f.http = &http.Server{
-			Handler: handler, ReadHeaderTimeout: headerTime, ReadTimeout: bodyTime, IdleTimeout: idleTime,
-			MaxHeaderBytes: 256 << 10, // a key may be 64 KiB, three bytes for one in a path
-			ErrorLog:       slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
-		}
-		f.wg.Go(func() {
-			if err := f.http.Serve(o.HTTP); !errors.Is(err, http.ErrServerClosed) {
-				o.Logger.Error("kv: http", "err", err)
-			}
-		})
+	web := &http.Server{
+		Handler: handler(o), ReadHeaderTimeout: headerTime, ReadTimeout: bodyTime, IdleTimeout: idleTime,
+		MaxHeaderBytes: 256 << 10, // a key may be 64 KiB, three bytes for one in a path
 	}
-	return f, nil
+	return ports.Open(ports.Options{Listeners: o.Listeners, HTTPServer: web, RedisServer: redis, Name: "kv", Logger: o.Logger}), nil
 }
 
-// Close ends all connections; requests under way are cut off after ctx ends.
-func (f *Front) Close(ctx context.Context) error {
-	f.once.Do(func() {
-		var errs []error
-		if f.http != nil {
-			if err := f.http.Shutdown(ctx); err != nil {
-				errs = append(errs, f.http.Close())
-			}
+// handler is the protocol on its paths, and the page on all others.
+func handler(o Options) http.Handler {
+	api := httpapi.New(httpapi.Options{Store: o.Node, Logger: o.Logger})
+	if o.Page == nil {
+		return api
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p := r.URL.EscapedPath(); strings.HasPrefix(p, "/kv/") || p == "/scan" || p == "/status" {
+			api.ServeHTTP(w, r)
+			return
 		}
-		if f.redis != nil {
-			errs = append(errs, f.redis.Close())
-		}
-		f.wg.Wait()
-		f.err = errors.Join(errs...)
+		o.Page.ServeHTTP(w, r)
 	})
-	return f.err
 }
 
 // info is what Redis' INFO says.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ashlar-go/ashlar/examples/internal/ports"
 	"github.com/ashlar-go/ashlar/examples/internal/story"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/core"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/front"
@@ -54,7 +55,7 @@ type Cluster struct {
 // running is a node with its ports.
 type running struct {
 	*node.Node
-	front *front.Front // nil: deaf
+	front *ports.Ports // nil: deaf
 }
 
 func (r *running) close() error {
@@ -178,18 +179,13 @@ func (c *Cluster) Start(id string) error {
 }
 
 // serve opens a node's ports for clients.
-func (c *Cluster) serve(id string, n *node.Node) (*front.Front, error) {
+func (c *Cluster) serve(id string, n *node.Node) (*ports.Ports, error) {
 	m, _ := c.Config.Member(id)
-	h, err := net.Listen("tcp", m.HTTP)
+	l, err := ports.Listen(m.HTTP, m.Redis)
 	if err != nil {
 		return nil, err
 	}
-	r, err := net.Listen("tcp", m.Redis)
-	if err != nil {
-		h.Close()
-		return nil, err
-	}
-	return front.Open(front.Options{Node: n, HTTP: h, Redis: r, Logger: c.o.Logger})
+	return front.Open(front.Options{Listeners: l, Node: n, Logger: c.o.Logger})
 }
 
 // Kill stops a node without a word to anybody.

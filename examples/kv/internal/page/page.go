@@ -18,19 +18,15 @@ import (
 	"embed"
 	"io/fs"
 	"time"
+
+	"github.com/ashlar-go/ashlar/examples/internal/dash"
 )
 
 //go:embed static
 var static embed.FS
 
 // FS holds index.html and all that it loads, for dash.Options.Page.
-func FS() fs.FS {
-	root, err := fs.Sub(static, "static")
-	if err != nil {
-		panic(err) // only a malformed path fails, and this one is a constant
-	}
-	return root
-}
+func FS() fs.FS { return dash.Folder(static, "static") }
 
 // The actions that the page posts, and the arguments of each. An error that one returns
 // is shown beside the button or the form. ActionPut, ActionGet and ActionResolve succeed
@@ -59,12 +55,9 @@ type State struct {
 	Now        time.Time   `json:"now"`        // when the state was taken
 	Partitions []Partition `json:"partitions"` // in ring order
 	Nodes      []Node      `json:"nodes"`      // in a fixed order: a node keeps its colour by its place
-	Events     []Event     `json:"events"`     // newest last, at most MaxEvents
+	Events     []Event     `json:"events"`     // newest last, at most dash.MaxEvents
 	Totals     Totals      `json:"totals"`
 }
-
-// MaxEvents is the most events that a State should carry.
-const MaxEvents = 50
 
 // Partition is one slice of the ring.
 type Partition struct {

@@ -1,11 +1,8 @@
 package redisapi
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
-	"os/exec"
 	"path"
 	"slices"
 	"strings"
@@ -16,67 +13,25 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/ashlar-go/ashlar/examples/internal/resp"
+	"github.com/ashlar-go/ashlar/examples/internal/resp/resptest"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/api"
 	"github.com/ashlar-go/ashlar/examples/kv/internal/apitest"
 )
 
 type fixture struct {
-	t     *testing.T
+	*resptest.Session
 	store *apitest.Memory
 	now   time.Time
-	addr  string
-	c     *resp.Client
 	h     *Handler
 }
 
 func start(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{t: t, store: apitest.New(), now: time.Unix(1000, 0)}
+	f := &fixture{store: apitest.New(), now: time.Unix(1000, 0)}
 	f.store.Now = func() time.Time { return f.now }
 	f.h = New(Options{Store: f.store, Now: f.store.Now})
-	s, err := resp.NewServer(resp.Options{Handler: f.h.Handle, Closed: f.h.Close})
-	require.NoError(t, err)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	go s.Serve(l)
-	t.Cleanup(func() { s.Close() })
-	f.addr = l.Addr().String()
-	f.c, err = resp.Dial(t.Context(), f.addr)
-	require.NoError(t, err)
-	require.NoError(t, f.c.SetDeadline(time.Now().Add(20*time.Second)))
-	t.Cleanup(func() { f.c.Close() })
+	f.Session = resptest.Start(t, resp.Options{Handler: f.h.Handle, Closed: f.h.Close})
 	return f
-}
-
-// say sends a command and returns the reply in a short form.
-func (f *fixture) say(line string) string {
-	f.t.Helper()
-	return f.do(strings.Fields(line)...)
-}
-
-func (f *fixture) do(args ...string) string {
-	f.t.Helper()
-	r, err := f.c.Do(args...)
-	if _, ok := errors.AsType[resp.ServerError](err); err != nil && !ok {
-		require.NoError(f.t, err)
-	}
-	return short(r)
-}
-
-func short(r resp.Reply) string {
-	switch {
-	case r.Null:
-		return "nil"
-	case r.Kind == ':':
-		return fmt.Sprint(r.Int)
-	case r.Kind == '*':
-		var parts []string
-		for _, e := range r.Elems {
-			parts = append(parts, short(e))
-		}
-		return "[" + strings.Join(parts, " ") + "]"
-	}
-	return string(r.Bytes)
 }
 
 func TestCommands(t *testing.T) {
@@ -116,38 +71,38 @@ func TestCommands(t *testing.T) {
 		{"SET a 7", "OK"},
 		{"GET a", "7"},
 	} {
-		require.Equal(t, step.want, f.say(step.say), step.say)
+		require.Equal(t, step.want, f.Say(step.say), step.say)
 	}
-	require.Equal(t, "OK", f.say("SET c x EX 5"))
+	require.Equal(t, "OK", f.Say("SET c x EX 5"))
 	f.now = f.now.Add(5 * time.Second)
-	require.Equal(t, "nil", f.say("GET c"))
-	require.Contains(t, f.say("INFO"), "# Server")
+	require.Equal(t, "nil", f.Say("GET c"))
+	require.Contains(t, f.Say("INFO"), "# Server")
 }
 
 func TestSiblings(t *testing.T) {
 	f := start(t)
-	require.Equal(t, "OK", f.say("SET k one"))
+	require.Equal(t, "OK", f.Say("SET k one"))
 	f.now = f.now.Add(time.Second)
-	require.NotContains(t, f.do("KV.PUT", "k", "two", ""), "ERR")
-	r, err := f.c.Do("KV.GET", "k")
+	require.NotContains(t, f.Do("KV.PUT", "k", "two", ""), "ERR")
+	r, err := f.Client.Do("KV.GET", "k")
 	require.NoError(t, err)
 	require.Len(t, r.Elems, 3)
-	require.Equal(t, "two", f.say("GET k"), "the newest by the clock")
-	require.NotContains(t, f.do("KV.PUT", "k", "both", string(r.Elems[0].Bytes)), "ERR")
-	require.Equal(t, "both", f.say("GET k"))
+	require.Equal(t, "two", f.Say("GET k"), "the newest by the clock")
+	require.NotContains(t, f.Do("KV.PUT", "k", "both", string(r.Elems[0].Bytes)), "ERR")
+	require.Equal(t, "both", f.Say("GET k"))
 }
 
 func TestScanMeetsEveryKeyOnce(t *testing.T) {
 	f := start(t)
 	for i := range 95 {
-		f.say(fmt.Sprintf("SET user:%02d x", i))
-		f.say(fmt.Sprintf("SET other:%02d x", i))
+		f.Say(fmt.Sprintf("SET user:%02d x", i))
+		f.Say(fmt.Sprintf("SET other:%02d x", i))
 	}
 	var got []string
 	cursor := "0"
 	for rounds := 0; ; rounds++ {
 		require.Less(t, rounds, 100)
-		r, err := f.c.Do("SCAN", cursor, "MATCH", "user:*", "COUNT", "7")
+		r, err := f.Client.Do("SCAN", cursor, "MATCH", "user:*", "COUNT", "7")
 		require.NoError(t, err)
 		for _, e := range r.Elems[1].Elems {
 			got = append(got, string(e.Bytes))
@@ -158,7 +113,7 @@ func TestScanMeetsEveryKeyOnce(t *testing.T) {
 	}
 	require.Len(t, got, 95)
 	require.True(t, slices.IsSorted(got))
-	require.Equal(t, "[0 []]", f.say("SCAN 0 TYPE list"))
+	require.Equal(t, "[0 []]", f.Say("SCAN 0 TYPE list"))
 }
 
 func TestBadCommands(t *testing.T) {
@@ -193,9 +148,9 @@ func TestBadCommands(t *testing.T) {
 		{[]string{"KV.PUT", "a", "v", "forged"}, "malformed or forged"},
 		{[]string{"MGET", "a", ""}, "empty key"},
 	} {
-		require.Contains(t, f.do(tc.args...), tc.want, "%.40v", tc.args)
+		require.Contains(t, f.Do(tc.args...), tc.want, "%.40v", tc.args)
 	}
-	require.Equal(t, "nil", f.say("GET a"), "nothing was written")
+	require.Equal(t, "nil", f.Say("GET a"), "nothing was written")
 }
 
 func TestErrorsOfTheStore(t *testing.T) {
@@ -206,17 +161,17 @@ func TestErrorsOfTheStore(t *testing.T) {
 	} {
 		f.store.Fail(fmt.Errorf("wrapped: %w", err))
 		for _, line := range []string{"GET a", "SET a 1", "DEL a", "EXISTS a", "MGET a b", "SCAN 0", "TTL a", "EXPIRE a 1", "PERSIST a", "TYPE a", "STRLEN a", "KV.GET a"} {
-			require.True(t, strings.HasPrefix(f.say(line), code+" "), "%s: %s", line, f.say(line))
+			require.True(t, strings.HasPrefix(f.Say(line), code+" "), "%s: %s", line, f.Say(line))
 		}
 	}
 	f.store.Fail(nil)
-	require.Equal(t, "OK", f.say("SET a 1"))
+	require.Equal(t, "OK", f.Say("SET a 1"))
 }
 
 // The level of a connection is forgotten with it.
 func TestLevelsAreForgotten(t *testing.T) {
 	f := start(t)
-	c, err := resp.Dial(t.Context(), f.addr)
+	c, err := resp.Dial(t.Context(), f.Addr)
 	require.NoError(t, err)
 	_, err = c.Do("KV.LEVEL", "one")
 	require.NoError(t, err)
@@ -292,25 +247,12 @@ func FuzzMatch(f *testing.F) {
 
 // The real redis-cli, when it is installed.
 func TestRedisCLI(t *testing.T) {
-	cli, err := exec.LookPath("redis-cli")
-	if err != nil {
-		t.Skip("redis-cli is not installed (Debian: redis-tools)")
-	}
 	f := start(t)
-	host, port, err := net.SplitHostPort(f.addr)
-	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	run := func(args ...string) string {
-		out, err := exec.CommandContext(ctx, cli, append([]string{"-h", host, "-p", port}, args...)...).CombinedOutput()
-		require.NoError(t, err, "%s", out)
-		return strings.TrimSpace(string(out))
-	}
-	require.Equal(t, "OK", run("SET", "greeting", "hello world", "EX", "100"))
-	require.Equal(t, "hello world", run("GET", "greeting"))
-	require.Equal(t, "100", run("TTL", "greeting"))
+	require.Equal(t, "OK", f.CLI("SET", "greeting", "hello world", "EX", "100"))
+	require.Equal(t, "hello world", f.CLI("GET", "greeting"))
+	require.Equal(t, "100", f.CLI("TTL", "greeting"))
 	for i := range 30 {
-		run("SET", fmt.Sprint("k", i), "v")
+		f.CLI("SET", fmt.Sprint("k", i), "v")
 	}
-	require.Len(t, strings.Fields(run("--scan", "--pattern", "k*")), 30)
+	require.Len(t, strings.Fields(f.CLI("--scan", "--pattern", "k*")), 30)
 }

@@ -4,7 +4,6 @@ package view
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -28,8 +27,7 @@ type View struct {
 	c      Cluster
 	parts  []page.Partition
 
-	mu     sync.Mutex
-	events []page.Event // guarded by mu
+	events dash.Recent[page.Event]
 }
 
 // timeout of what a button asks for.
@@ -62,12 +60,7 @@ func (v *View) Add(e page.Event) {
 	if e.At.IsZero() {
 		e.At = time.Now()
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.events = append(v.events, e)
-	if len(v.events) > page.MaxEvents {
-		v.events = slices.Delete(v.events, 0, len(v.events)-page.MaxEvents)
-	}
+	v.events.Add(e)
 }
 
 // AddNode adds an event of a node's.
@@ -96,9 +89,7 @@ func (v *View) State() any {
 		s.Totals.Hints += n.Hints
 		s.Totals.RepairBytes += n.RepairSent
 	}
-	v.mu.Lock()
-	s.Events = slices.Clone(v.events)
-	v.mu.Unlock()
+	s.Events = v.events.Events()
 	return s
 }
 

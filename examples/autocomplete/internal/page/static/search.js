@@ -1,7 +1,8 @@
 // The search box: a combobox with a list, as the ARIA authoring practices describe it. The
 // focus stays in the field; the option that Enter would pick is its active descendant.
 
-import { count, html, reveal, write } from "./dom.js";
+import { html, reveal, write } from "./dash/elements.js";
+import { count } from "./dash/figures.js";
 
 const PAUSE = 60; // ms without a key until the service is asked
 const FRESH = 1000; // ms that an answer is shown again without asking

@@ -1,6 +1,8 @@
-// What the service is doing: generation, nodes, ranges, trends and events.
+// What the service is doing: generation, nodes, ranges and trends.
 
-import { act, bytes, clock, count, html, mark, measured, once, reveal, wait, write } from "./dom.js";
+import { act, once } from "./dash/actions.js";
+import { colour, html, mark, reveal, write } from "./dash/elements.js";
+import { bytes, clock, count } from "./dash/figures.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -19,6 +21,18 @@ export function figures(status) {
   write(byId("troubles"), `${count(status.degraded)} · ${count(status.limited)} · ${count(status.errors)}`);
   mark(byId("rollback"), "aria-disabled", String(status.previous === 0));
   write(byId("rollback"), status.previous === 0 ? "Go back" : `Go back to ${status.previous}`);
+}
+
+const three = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
+
+/** measured writes a number with three digits. */
+function measured(n) {
+  return n >= 100 ? count(n) : three.format(n);
+}
+
+/** wait writes a time that is given in milliseconds: 12.5 ms, 310 µs. */
+function wait(ms) {
+  return ms >= 1 || ms === 0 ? `${measured(ms)} ms` : `${measured(ms * 1000)} µs`;
 }
 
 function share(part, all) {
@@ -49,7 +63,7 @@ export class Nodes {
     if (!card) {
       card = this.template.content.firstElementChild.cloneNode(true);
       card.dataset.node = node.id;
-      card.classList.add(`owner-${i % 8}`);
+      card.classList.add(colour(i));
       const button = card.querySelector("[data-do=power]");
       button.addEventListener("click", () => once(button, async () => {
         const problem = await act(card.dataset.state === "up" ? "kill" : "start", { node: node.id });
@@ -94,10 +108,10 @@ export class Ranges {
       const to = status.bounds[i] ?? "";
       const blocks = owners.map((id) => {
         const at = nodes.findIndex((node) => node.id === id);
-        return html("span", { class: `block owner-${at % 8}`, "data-state": nodes[at]?.up ? "up" : "down", "aria-hidden": "true" });
+        return html("span", { class: `block ${colour(at)}`, "data-state": nodes[at]?.up ? "up" : "down", "aria-hidden": "true" });
       });
       const who = owners.map((id) => (nodes.find((node) => node.id === id)?.up ? id : `${id} is down`)).join(", ");
-      return html("li", {}, ...blocks, html("span", { class: "where" }, `${i + 1}  ${from || "…"} – ${to || "…"}`), html("span", { class: "who" }, who));
+      return html("li", {}, ...blocks, html("span", { class: "range" }, `${i + 1}  ${from || "…"} – ${to || "…"}`), html("span", { class: "who" }, who));
     }));
   }
 }
@@ -125,32 +139,5 @@ export class Trends {
       });
       return html("li", {}, button);
     }));
-  }
-}
-
-export class Events {
-  constructor(root) {
-    this.root = root;
-    this.lines = new Map(); // by what the event is; in order of arrival
-  }
-
-  draw(events) {
-    const keys = events.map((event) => JSON.stringify([event.at, event.node, event.kind, event.text]));
-    const current = new Set(keys);
-    for (const [key, line] of this.lines) {
-      if (current.has(key)) continue;
-      line.remove();
-      this.lines.delete(key);
-    }
-    events.forEach((event, i) => {
-      if (this.lines.has(keys[i])) return;
-      const line = html("li", {}, html("time", { datetime: event.at }, clock(event.at)), " ",
-        html("span", { class: "kind" }, event.kind), " ", event.node ? html("b", {}, event.node) : "", event.node ? " " : "", event.text);
-      this.lines.set(keys[i], line);
-      this.root.prepend(line);
-    });
-    // What was there before the page is read when the reader goes there; only what
-    // comes from now on is spoken.
-    if (this.root.getAttribute("aria-live") === "off") setTimeout(() => this.root.setAttribute("aria-live", "polite"));
   }
 }

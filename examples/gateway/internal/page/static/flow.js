@@ -1,7 +1,8 @@
 // The picture: requests come in at the gateways, some are refused, and the rest spreads
 // over the backends. It is drawn anew with each state; nothing in it can have the focus.
 
-import { rate, svg, write } from "./dom.js";
+import { svg, write } from "./dash/elements.js";
+import { rate } from "./dash/figures.js";
 
 const WIDTH = 400;
 const WIDEST = 26; // of a line, for all requests

@@ -1,7 +1,8 @@
 // The form that makes requests, and the switch of the shared store.
 
-import { act, once } from "./actions.js";
-import { count, html, mark, options, reveal, write } from "./dom.js";
+import { act, once } from "./dash/actions.js";
+import { html, mark, options, reveal, write } from "./dash/elements.js";
+import { count } from "./dash/figures.js";
 
 const SPOKEN = { 200: "answered", 401: "unknown key", 404: "nothing there", 429: "refused by a limit", 502: "no backend", 503: "given a rest", 504: "too late" };
 

@@ -1,8 +1,8 @@
 // One card a gateway. A card is made once and then only written to.
 
-import { count, fields, mark, millis, rate, write } from "./dom.js";
-
-const SAMPLES = 60;
+import { fields, sync, write } from "./dash/elements.js";
+import { count, millis, rate } from "./dash/figures.js";
+import { compare, Spark } from "./dash/spark.js";
 
 export class Gateways {
   constructor(root, template) {
@@ -12,17 +12,10 @@ export class Gateways {
   }
 
   draw(state) {
-    for (const gateway of state.gateways ?? []) {
-      if (!this.cards.has(gateway.id)) {
-        const card = new Card(this.template, gateway.id);
-        this.cards.set(gateway.id, card);
-        this.root.append(card.root);
-      }
-      this.cards.get(gateway.id).draw(gateway);
-    }
-    // One scale for all: the lines are there to be compared.
-    const peak = Math.max(1, ...[...this.cards.values()].flatMap((card) => card.samples));
-    for (const card of this.cards.values()) card.spark(peak);
+    const gateways = state.gateways ?? [];
+    sync(this.cards, this.root, gateways, (gateway) => gateway.id, (gateway) => new Card(this.template, gateway.id));
+    for (const gateway of gateways) this.cards.get(gateway.id).draw(gateway);
+    compare([...this.cards.values()].map((card) => card.spark));
   }
 }
 
@@ -31,7 +24,7 @@ class Card {
     this.root = template.content.cloneNode(true).firstElementChild;
     this.root.dataset.gateway = id;
     this.fields = fields(this.root);
-    this.samples = [];
+    this.spark = new Spark(this.root.querySelector(".spark"), "requests per second");
   }
 
   draw(gateway) {
@@ -46,17 +39,6 @@ class Card {
     set("degraded", count(gateway.degraded));
     set("counting", gateway.down ? "✕ counts alone: Redis is gone" : { memory: "counts for itself", redis: "✓ counts on Redis", edge: "✓ counts at the edge" }[gateway.counting]);
     this.fields.get("counting").classList.toggle("bad", gateway.down);
-    this.samples.push(gateway.rate);
-    if (this.samples.length > SAMPLES) this.samples.shift();
-  }
-
-  spark(peak) {
-    // New samples come in at the right end, so that a short history does not stretch.
-    const first = (SAMPLES - this.samples.length) * 2;
-    const points = this.samples.map((n, i) => `${first + i * 2} ${(29 - (n / peak) * 28).toFixed(1)}`);
-    const picture = this.root.querySelector(".spark");
-    picture.querySelector(".line").setAttribute("d", `M${points.join("L")}`);
-    picture.querySelector(".area").setAttribute("d", `M${first} 30L${points.join("L")}L118 30z`);
-    mark(picture, "aria-label", `requests per second, the last ${this.samples.length} samples, highest ${rate(Math.max(...this.samples))}`);
+    this.spark.add(gateway.rate);
   }
 }

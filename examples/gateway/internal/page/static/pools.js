@@ -1,8 +1,9 @@
 // One panel a pool, one row a backend; both are made once and then only written to, so
 // that a button keeps the focus while states come in.
 
-import { act, once } from "./actions.js";
-import { count, fields, mark, millis, options, rate, reveal, write } from "./dom.js";
+import { act, once } from "./dash/actions.js";
+import { fields, mark, options, reveal, sync, write } from "./dash/elements.js";
+import { count, millis, rate } from "./dash/figures.js";
 
 export class Pools {
   constructor(root, panel, row) {
@@ -17,21 +18,6 @@ export class Pools {
     sync(this.panels, this.root, pools, (pool) => pool.name, (pool) => new Panel(this.panel, this.row, pool.name));
     for (const pool of pools) this.panels.get(pool.name).draw(pool, state);
   }
-}
-
-/** sync keeps one view for each item, in their order, below root. */
-function sync(views, root, items, id, make) {
-  const known = new Set(items.map(id));
-  for (const [name, view] of views) {
-    if (known.has(name)) continue;
-    view.root.remove();
-    views.delete(name);
-  }
-  items.forEach((item, place) => {
-    if (!views.has(id(item))) views.set(id(item), make(item));
-    const view = views.get(id(item));
-    if (root.children[place] !== view.root) root.insertBefore(view.root, root.children[place] ?? null);
-  });
 }
 
 class Panel {

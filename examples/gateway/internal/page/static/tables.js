@@ -1,6 +1,7 @@
 // Routes, clients, and what became of the rules.
 
-import { clock, count, html, millis, rate, write } from "./dom.js";
+import { html, write } from "./dash/elements.js";
+import { clock, count, millis, plural, rate } from "./dash/figures.js";
 
 /** table keeps rows of texts; numbers stand right, and bad says which cells are to worry about. */
 function table(body, rows, bad) {
@@ -43,8 +44,8 @@ export class Tables {
     this.drawn = key;
     this.audits.replaceChildren(...audits.toReversed().map((audit) => {
       const changes = audit.changes ?? [];
-      const what = audit.error ? html("span", { class: "problem" }, `refused: ${audit.error}`)
-        : html("details", {}, html("summary", {}, `${changes.length} ${changes.length === 1 ? "change" : "changes"}`),
+      const what = audit.error ? html("span", { class: "text problem" }, `refused: ${audit.error}`)
+        : html("details", { class: "text" }, html("summary", {}, plural(changes.length, "change")),
           ...changes.map((change) => html("p", {}, html("code", {}, change))));
       return html("li", {}, html("time", { datetime: audit.at }, clock(audit.at)), html("span", { class: "kind" }, audit.by), what);
     }));

@@ -1,7 +1,8 @@
 // The form that takes an id apart, and what it finds.
 
-import { get, once } from "./actions.js";
-import { html, reveal, span } from "./dom.js";
+import { once } from "./dash/actions.js";
+import { html, reveal } from "./dash/elements.js";
+import { span } from "./span.js";
 
 export class Decode {
   constructor(form, problem, answer) {
@@ -69,4 +70,17 @@ export class Decode {
 
 function row(name, ...content) {
   return html("div", { class: `part-${name}` }, html("dt", {}, html("span", { class: "chip", "aria-hidden": "true" }), name), html("dd", {}, ...content));
+}
+
+/** get reads a text; it throws an Error that can be shown. */
+async function get(path) {
+  let answer;
+  try {
+    answer = await fetch(path);
+  } catch {
+    throw new Error("no answer: is the service still running?");
+  }
+  const text = (await answer.text()).trim();
+  if (!answer.ok) throw new Error(text || `refused with status ${answer.status}`);
+  return text;
 }

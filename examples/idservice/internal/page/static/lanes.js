@@ -2,7 +2,8 @@
 // nearly linear within 20 milliseconds and logarithmic beyond, so that a mark one second
 // ahead and a clock one hour behind fit into one picture.
 
-import { colour, html, mark, span } from "./dom.js";
+import { colour, html, mark, sync } from "./dash/elements.js";
+import { span } from "./span.js";
 
 const LINEAR = 20; // ms
 const EDGE = 4 * 3_600_000; // ms: what is further away is drawn at the edge
@@ -27,21 +28,8 @@ export class Lanes {
 
   draw(state) {
     const nodes = state.nodes ?? [];
-    const known = new Set(nodes.map((node) => node.id));
-    for (const [id, lane] of this.lanes) {
-      if (known.has(id)) continue;
-      lane.root.remove();
-      this.lanes.delete(id);
-    }
-    nodes.forEach((node, i) => {
-      let lane = this.lanes.get(node.id);
-      if (!lane) {
-        lane = new Lane(node.id);
-        this.lanes.set(node.id, lane);
-      }
-      if (this.root.children[i] !== lane.root) this.root.insertBefore(lane.root, this.root.children[i] ?? null);
-      lane.draw(node, i);
-    });
+    sync(this.lanes, this.root, nodes, (node) => node.id, (node) => new Lane(node.id));
+    nodes.forEach((node, i) => this.lanes.get(node.id).draw(node, i));
   }
 }
 

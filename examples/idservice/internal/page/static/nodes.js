@@ -1,10 +1,11 @@
 // One card a node. A card is made once and then only written to, so that a button keeps
 // the focus and a figure its selection while states come in.
 
-import { act, once } from "./actions.js";
-import { colour, count, mark, rate, reveal, span, write } from "./dom.js";
-
-const SAMPLES = 60;
+import { act, once } from "./dash/actions.js";
+import { colour, fields, label, mark, reveal, sync, write } from "./dash/elements.js";
+import { count, rate } from "./dash/figures.js";
+import { compare, Spark } from "./dash/spark.js";
+import { span } from "./span.js";
 
 export class Nodes {
   constructor(root, template) {
@@ -15,24 +16,9 @@ export class Nodes {
 
   draw(state) {
     const nodes = state.nodes ?? [];
-    const known = new Set(nodes.map((node) => node.id));
-    for (const [id, card] of this.cards) {
-      if (known.has(id)) continue;
-      card.root.remove();
-      this.cards.delete(id);
-    }
-    nodes.forEach((node, place) => {
-      let card = this.cards.get(node.id);
-      if (!card) {
-        card = new Card(this.template, node.id);
-        this.cards.set(node.id, card);
-      }
-      if (this.root.children[place] !== card.root) this.root.insertBefore(card.root, this.root.children[place] ?? null);
-      card.draw(node, place, state.acts);
-    });
-    // One scale for all: the sparklines are there to be compared.
-    const peak = Math.max(1, ...[...this.cards.values()].flatMap((card) => card.samples));
-    for (const card of this.cards.values()) card.spark(peak);
+    sync(this.cards, this.root, nodes, (node) => node.id, (node) => new Card(this.template, node.id));
+    nodes.forEach((node, place) => this.cards.get(node.id).draw(node, place, state.acts));
+    compare([...this.cards.values()].map((card) => card.spark));
   }
 }
 
@@ -41,8 +27,8 @@ class Card {
     this.root = template.content.cloneNode(true).firstElementChild;
     this.id = id;
     this.health = "";
-    this.samples = [];
-    this.fields = new Map([...this.root.querySelectorAll("[data-field]")].map((e) => [e.dataset.field, e]));
+    this.spark = new Spark(this.root.querySelector(".spark"), "ids per second");
+    this.fields = fields(this.root);
     this.buttons = new Map([...this.root.querySelectorAll("[data-do]")].map((e) => [e.dataset.do, e]));
     this.root.dataset.node = id;
     this.does("power", () => [this.health === "down" ? "start" : "kill", {}]);
@@ -89,33 +75,12 @@ class Card {
     const down = node.state === "down";
     const frozen = node.state === "frozen";
     this.field("buttons").hidden = !acts;
-    this.label("power", down ? "Start" : "Kill", `${down ? "Start" : "Kill"} ${node.id}`, true);
-    this.label("freeze", frozen ? "Thaw" : "Freeze", `${frozen ? "Thaw" : "Freeze"} ${node.id}`, !down);
-    this.label("step", "Clock −2 s", `Set the clock of ${node.id} back by two seconds`, !frozen);
-    this.label("right", "Set right", `Set the clock of ${node.id} right`, !frozen);
+    label(this.buttons.get("power"), down ? "Start" : "Kill", `${down ? "Start" : "Kill"} ${node.id}`, true);
+    label(this.buttons.get("freeze"), frozen ? "Thaw" : "Freeze", `${frozen ? "Thaw" : "Freeze"} ${node.id}`, !down);
+    label(this.buttons.get("step"), "Clock −2 s", `Set the clock of ${node.id} back by two seconds`, !frozen);
+    label(this.buttons.get("right"), "Set right", `Set the clock of ${node.id} right`, !frozen);
 
-    this.samples.push(node.rate);
-    if (this.samples.length > SAMPLES) this.samples.shift();
-  }
-
-  /** label names a button and says what pressing it would do, if anything. */
-  label(name, text, title, on) {
-    const button = this.buttons.get(name);
-    write(button, text);
-    mark(button, "title", title);
-    mark(button, "aria-label", title);
-    mark(button, "aria-disabled", String(!on));
-  }
-
-  spark(peak) {
-    const high = 28;
-    // New samples come in at the right end, so that a short history does not stretch.
-    const first = (SAMPLES - this.samples.length) * 2;
-    const points = this.samples.map((n, i) => `${first + i * 2} ${(29 - (n / peak) * high).toFixed(1)}`);
-    const picture = this.root.querySelector(".spark");
-    picture.querySelector(".line").setAttribute("d", `M${points.join("L")}`);
-    picture.querySelector(".area").setAttribute("d", `M${first} 30L${points.join("L")}L118 30z`);
-    mark(picture, "aria-label", `ids per second, the last ${this.samples.length}, highest ${rate(Math.max(...this.samples))}`);
+    this.spark.add(node.rate);
   }
 }
 

@@ -1,8 +1,9 @@
 // The form that asks a node, and the answer. An action says only that it was done; what
 // it found comes as an event of a later state, known by the request that it names.
 
-import { act, once } from "./actions.js";
-import { clock, html, plural, reveal } from "./dom.js";
+import { act, once } from "./dash/actions.js";
+import { html, options, reveal } from "./dash/elements.js";
+import { clock, plural } from "./dash/figures.js";
 
 export class Form {
   constructor(form, problem, answer) {
@@ -40,22 +41,13 @@ export class Form {
   }
 
   draw(state) {
-    this.drawNodes(state.nodes ?? []);
+    const nodes = state.nodes ?? [];
+    options(this.coordinator, nodes.map((node) => [node.id, node.state === "up" ? node.id : `${node.id} (${node.state})`]));
     if (this.waiting === "") return;
     const event = (state.events ?? []).find((event) => event.request === this.waiting);
     if (!event) return;
     this.waiting = "";
     this.drawAnswer(event);
-  }
-
-  drawNodes(nodes) {
-    const names = nodes.map((node) => (node.state === "up" ? node.id : `${node.id} (${node.state})`));
-    const key = names.join("\n");
-    if (key === this.drawn) return;
-    this.drawn = key;
-    const chosen = this.coordinator.value;
-    this.coordinator.replaceChildren(...nodes.map((node, i) => html("option", { value: node.id }, names[i])));
-    if (nodes.some((node) => node.id === chosen)) this.coordinator.value = chosen;
   }
 
   drawAnswer(event) {

@@ -1,16 +1,10 @@
 // One card a node. A card is made once and then only written to, so that a button keeps
 // the focus and a figure its selection while states come in.
 
-import { act, once } from "./actions.js";
-import { bytes, count, digits, html, mark, plural, rate, reveal, write } from "./dom.js";
-
-const SAMPLES = 60;
-const COLOURS = 8; // --node-0 … --node-7 of the style sheet
-
-/** colour names the style of a node by its place among the nodes. */
-export function colour(place) {
-  return `owner-${place % COLOURS}`;
-}
+import { act, once } from "./dash/actions.js";
+import { colour, fields, html, label, mark, reveal, sync, write } from "./dash/elements.js";
+import { bytes, count, digits, rate } from "./dash/figures.js";
+import { compare, Spark } from "./dash/spark.js";
 
 export class Nodes {
   /** onPoint is called with the id of the node pointed at or focused, or with "". */
@@ -23,24 +17,9 @@ export class Nodes {
 
   draw(state) {
     const nodes = state.nodes ?? [];
-    const known = new Set(nodes.map((node) => node.id));
-    for (const [id, card] of this.cards) {
-      if (known.has(id)) continue;
-      card.root.remove();
-      this.cards.delete(id);
-    }
-    nodes.forEach((node, place) => {
-      let card = this.cards.get(node.id);
-      if (!card) {
-        card = new Card(this.template, node.id, this.onPoint);
-        this.cards.set(node.id, card);
-      }
-      if (this.root.children[place] !== card.root) this.root.insertBefore(card.root, this.root.children[place] ?? null);
-      card.draw(node, place);
-    });
-    // One scale for all: the sparklines are there to be compared.
-    const peak = Math.max(1, ...[...this.cards.values()].flatMap((card) => card.samples));
-    for (const card of this.cards.values()) card.spark(peak);
+    sync(this.cards, this.root, nodes, (node) => node.id, (node) => new Card(this.template, node.id, this.onPoint));
+    nodes.forEach((node, place) => this.cards.get(node.id).draw(node, place));
+    compare([...this.cards.values()].map((card) => card.spark));
   }
 
   /** highlight marks the owners of a partition, in their order; none ends it. */
@@ -58,8 +37,8 @@ class Card {
     this.root = template.content.cloneNode(true).firstElementChild;
     this.id = id;
     this.health = "";
-    this.samples = [];
-    this.fields = new Map([...this.root.querySelectorAll("[data-field]")].map((e) => [e.dataset.field, e]));
+    this.spark = new Spark(this.root.querySelector(".spark"), "requests per second");
+    this.fields = fields(this.root);
     this.power = this.root.querySelector("[data-do=power]");
     this.link = this.root.querySelector("[data-do=link]");
     this.root.dataset.node = id;
@@ -107,8 +86,7 @@ class Card {
     label(this.power, down ? "Start" : "Kill", `${down ? "Start" : "Kill"} ${node.id}`, true);
     label(this.link, cut ? "Heal" : "Cut off", cut ? "Heal every cut of the cluster" : `Cut ${node.id} off from the others`, !down);
 
-    this.samples.push(node.rate);
-    if (this.samples.length > SAMPLES) this.samples.shift();
+    this.spark.add(node.rate);
   }
 
   /** drawPeers says whom the node sees up, in words and signs. */
@@ -133,20 +111,6 @@ class Card {
       ]),
     );
   }
-
-  spark(peak) {
-    const high = 28;
-    // New samples come in at the right end, so that a short history does not stretch.
-    const points = this.samples.map((n, i) => {
-      const x = (SAMPLES - this.samples.length + i) * 2;
-      return `${x} ${(29 - (n / peak) * high).toFixed(1)}`;
-    });
-    const picture = this.root.querySelector(".spark");
-    const first = (SAMPLES - this.samples.length) * 2;
-    picture.querySelector(".line").setAttribute("d", `M${points.join("L")}`);
-    picture.querySelector(".area").setAttribute("d", `M${first} 30L${points.join("L")}L118 30z`);
-    mark(picture, "aria-label", `requests per second, the last ${plural(this.samples.length, "sample")}, highest ${rate(Math.max(...this.samples))}`);
-  }
 }
 
 /** hints writes how many writes wait here, and for whom most do. */
@@ -155,12 +119,4 @@ function hints(node) {
   if (waiting.length === 0) return count(node.hints);
   const most = waiting.slice(0, 3).map(([id, n]) => `${count(n)} for ${id}`).join(" · ");
   return waiting.length > 3 ? `${count(node.hints)}: ${most} …` : most;
-}
-
-/** label names a button and says what pressing it would do, if anything. */
-function label(button, text, title, on) {
-  write(button, text);
-  mark(button, "title", title);
-  mark(button, "aria-label", title);
-  mark(button, "aria-disabled", String(!on));
 }

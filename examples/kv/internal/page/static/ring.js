@@ -3,8 +3,8 @@
 // The arcs are a listbox with a single tab stop: the arrow keys move on the ring. A
 // pointed or focused partition shows its owners, a pointed node its partitions.
 
-import { mark, plural, svg, write } from "./dom.js";
-import { colour } from "./nodes.js";
+import { colour, mark, svg, write } from "./dash/elements.js";
+import { plural } from "./dash/figures.js";
 
 const OUTER = 134;
 const INNER = 106;

@@ -1,17 +1,17 @@
-// What the page asks of the server.
+// What a page asks of the server.
 
 /** act posts an action; its result is what went wrong, empty if nothing did. */
-export async function act(name, parameters) {
+export async function act(name, parameters = {}) {
   try {
-    const answer = await fetch(`action/${name}`, {
+    const reply = await fetch(`action/${name}`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(parameters),
     });
-    if (answer.ok) return "";
-    return (await answer.text()).trim() || `refused with status ${answer.status}`;
+    if (reply.ok) return "";
+    return (await reply.text()).trim() || `refused with status ${reply.status}`;
   } catch {
-    return "no answer: are the gateways still running?";
+    return "no answer: is it still running?";
   }
 }
 
