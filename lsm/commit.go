@@ -5,8 +5,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/ashlar-go/ashlar/lsm/internal/wal"
 )
 
 // The write path. Writers queue; the first becomes the leader, takes all that wait and
@@ -207,16 +205,6 @@ func (db *DB) publish(open []*request) {
 	db.stats.userBytes.Add(int64(len(db.sealed)))
 }
 
-// logFile is a log that is open for writing.
-type logFile struct {
-	*wal.Writer
-	num    uint64
-	file   File
-	synced int64 // guarded by commitMu: offset up to which it is known to be synced
-	users  int   // guarded by logsMu: syncs that use the file
-	done   bool  // guarded by logsMu: close it when nobody uses it
-}
-
 // rotate makes the active memtable immutable and starts another, with a log of its own
 // and room for a batch that costs so much. The caller holds commitMu.
 func (db *DB) rotate(cost int) error {
@@ -243,18 +231,15 @@ func (db *DB) rotate(cost int) error {
 	if err := db.log.Flush(); err != nil {
 		return db.fail(fmt.Errorf("lsm: write log: %w", err))
 	}
-	db.mu.Lock()
-	num := db.nextFile()
-	db.mu.Unlock()
-	l, err := db.createLog(num)
+	l, m, err := db.takeSpare(cost)
 	if err != nil {
 		return db.fail(err)
 	}
 	db.logsMu.Lock()
-	db.oldLogs, db.logNums = append(db.oldLogs, db.log), append(db.logNums, num)
+	db.oldLogs, db.logNums = append(db.oldLogs, db.log), append(db.logNums, l.num)
 	db.logsMu.Unlock()
 	old := db.mem
-	db.log, db.mem = l, db.newMem(num, cost)
+	db.log, db.mem = l, m
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	s := db.state.Load()
@@ -268,19 +253,6 @@ const (
 	maxImmutable = 3 // memtables that may wait to be flushed before writes stop
 	stopFactor   = 5 // times Options.L0Tables: tables at level 0 before writes stop
 )
-
-// createLog starts a log whose directory entry is durable.
-func (db *DB) createLog(num uint64) (*logFile, error) {
-	f, err := db.o.FS.Create(db.path(logName(num)))
-	if err != nil {
-		return nil, fmt.Errorf("lsm: create log: %w", err)
-	}
-	if err := db.o.FS.SyncDir(db.dir); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lsm: sync directory: %w", err)
-	}
-	return &logFile{Writer: wal.NewWriter(f, uint32(num)), num: num, file: f}, nil
-}
 
 // Sync makes everything acknowledged so far durable, whatever durability it was written
 // with. Calls that wait at the same time share one sync.
@@ -382,12 +354,6 @@ func (db *DB) letGo(logs []*logFile) {
 		if l.users--; l.users == 0 && l.done {
 			l.close(db)
 		}
-	}
-}
-
-func (l *logFile) close(db *DB) {
-	if err := l.file.Close(); err != nil {
-		db.o.Logger.Warn("lsm: close log", "log", l.num, "err", err)
 	}
 }
 

@@ -32,6 +32,7 @@ type compaction struct {
 	inputs     []*table // of level, newest first in level 0
 	below      []*table // of out, if that is another level
 	v          *version // held
+	wanted     bool     // somebody waits for it
 }
 
 func (c *compaction) all() []*table { return append(append([]*table(nil), c.inputs...), c.below...) }
@@ -228,6 +229,7 @@ func (db *DB) merge(ctx context.Context, c *compaction) (_ []*table, err error) 
 	var last []byte   // the present user key
 	var shadow uint64 // the stripe whose newest version of it was met; 0: none
 	first, steps := true, 0
+	pace := newPacer(db)
 	for ok := it.First(); ok; ok = it.Next() {
 		if steps++; steps%1024 == 0 {
 			if err := errors.Join(ctx.Err(), m.closing()); err != nil {
@@ -265,6 +267,9 @@ func (db *DB) merge(ctx context.Context, c *compaction) (_ []*table, err error) 
 		}
 		if err := m.out.Add(k, key.Pack(t.Seq(), kind), v); err != nil {
 			return nil, fmt.Errorf("lsm: write table: %w", err)
+		}
+		if !c.wanted {
+			pace.worked(len(k) + len(v))
 		}
 	}
 	if err := it.Err(); err != nil {
@@ -371,6 +376,7 @@ func (db *DB) Compact(ctx context.Context, r Range) error {
 				c = db.pickManual(level, r)
 			}
 			if c != nil {
+				c.wanted = true
 				db.begin(c)
 			}
 			db.mu.Unlock()

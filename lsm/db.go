@@ -47,6 +47,8 @@ type DB struct {
 	pendingCost  int      // … and will go into the memtable
 	pendingOps   int
 
+	spare atomic.Pointer[spare] // for the next rotation; nil: none
+
 	logsMu  sync.Mutex
 	oldLogs []*logFile // guarded by logsMu: rotated out, neither synced nor superfluous yet
 	logNums []uint64   // guarded by logsMu: log files that exist
@@ -260,6 +262,7 @@ func (db *DB) close() error {
 	defer db.syncMu.Unlock()
 	db.commitMu.Lock()
 	defer db.commitMu.Unlock()
+	db.spare.Swap(nil).drop(db)
 	logs := append(db.oldLogs, db.log)
 	var err error
 	if !db.broken.Load() {

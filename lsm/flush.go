@@ -33,6 +33,7 @@ func (db *DB) flushLoop() {
 		m := imms[len(imms)-1]
 		db.flushing = true
 		db.mu.Unlock()
+		db.keepSpare()
 		err := db.flushMem(m)
 		db.mu.Lock()
 		if err != nil {
@@ -126,7 +127,8 @@ func (db *DB) createTable(num uint64, level int) (*tableWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lsm: create table: %w", err)
 	}
-	return &tableWriter{sstable.NewWriter(f, db.o.table(num, level)), db, f, num, level}, nil
+	sf := &steadyFile{File: f}
+	return &tableWriter{sstable.NewWriter(sf, db.o.table(num, level)), db, sf, num, level}, nil
 }
 
 // abandon gives an unfinished table up and returns err.

@@ -90,6 +90,7 @@ func (db *DB) Resume(ctx context.Context) error {
 	}
 	db.oldLogs, db.logNums = nil, []uint64{num}
 	db.logsMu.Unlock()
+	db.spare.Swap(nil).drop(db) // it comes before the new log
 	db.log = log
 	db.syncedSeq.Store(db.lastSeq)
 	db.mem = db.newMem(num, 0)
