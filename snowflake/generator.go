@@ -40,7 +40,8 @@ import (
 //     issued, and that clock at most MaxBack ahead of Options.Now. The excess is waited for,
 //     outside of every lock, or it is an error.
 //  4. limit, free, begun and the clock are hints for speed: a stale reading of them breaks
-//     neither 1 nor 2, for hard only grows.
+//     neither 1 nor 2, for hard only grows. That is why most ids need not look at the clock:
+//     see window.go.
 //
 // Source: Twitter's Snowflake (2010) for the layout; the persisted bound is that of hybrid
 // logical clocks in CockroachDB.
@@ -58,19 +59,20 @@ type Generator struct {
 	end            uint64 // the last state
 	ahead          uint64 // MaxAhead in units
 	millis         bool   // the unit is a millisecond
+	adds           bool   // see addBits
 	born           uint64 // the state before the first id
 
 	skew  atomic.Pointer[skew]
 	limit atomic.Uint64 // states up to here need no look at the mark
-	free  atomic.Uint64 // states up to here need no look at the clock either
+	free  atomic.Uint64 // states up to here need no look at the clock either: the window's end, or 0
 	begun atomic.Uint64 // a unit that the state has reached because the clock did, or never
 
 	_     [64]byte // the state is written all the time, what is above and below seldom
 	state atomic.Uint64
 	_     [64]byte
 
-	run   freeRun
-	count counters
+	window window
+	count  counters
 
 	mu      sync.Mutex
 	hard    uint64        // the last state that the mark allows
@@ -126,6 +128,7 @@ func newGenerator(o Options) (*Generator, error) {
 		end:     1<<(l.TimeBits+l.SeqBits) - 1,
 		ahead:   uint64(o.MaxAhead / l.Unit),
 		millis:  l.Unit == time.Millisecond,
+		adds:    l.SeqBits >= addBits,
 	}
 	g.wall.init(l.Epoch, o.Now)
 	g.limit.Store(g.end)
@@ -157,8 +160,12 @@ func newGenerator(o Options) (*Generator, error) {
 // ErrMark, which may pass, or ErrExhausted, ErrLeaseLost or ErrClosed, which do not.
 func (g *Generator) Next() (ID, error) {
 	if free := g.free.Load(); free != 0 {
-		if old := g.state.Load(); old < free && g.state.CompareAndSwap(old, old+1) {
-			return g.id(old + 1), nil
+		if !g.adds {
+			if old := g.state.Load(); old < free && g.state.CompareAndSwap(old, old+1) {
+				return g.id(old + 1), nil
+			}
+		} else if next := g.state.Add(1); next <= free || g.look(next, free) {
+			return g.id(next), nil
 		}
 	}
 	var now uint64
@@ -171,6 +178,9 @@ func (g *Generator) Next() (ID, error) {
 		// The state is in this unit or beyond already: add, which cannot fail, and look
 		// afterwards. A state that turns out to be too far is spent on nothing.
 		if next := g.state.Add(1); next <= g.limit.Load() && next>>(g.seqBits&63) <= now+g.ahead {
+			if g.hurried(next, now) {
+				g.openWindow(g.windowEnd(next, now, windowIDs))
+			}
 			return g.id(next), nil
 		}
 	}
@@ -187,8 +197,10 @@ func (g *Generator) Next() (ID, error) {
 		// After a failed swap the reading of the clock, which costs several swaps, still
 		// serves: another goroutine went ahead, and old+1 is what counts.
 		if g.state.CompareAndSwap(old, next) {
-			if next == now<<(g.seqBits&63) && g.seqBits >= addBits {
+			if next == now<<(g.seqBits&63) && g.adds {
 				g.begun.Store(now)
+			} else if g.hurried(next, now) {
+				g.openWindow(g.windowEnd(next, now, windowIDs))
 			}
 			return g.id(next), nil
 		}
@@ -262,7 +274,7 @@ func (g *Generator) Close() error {
 		cancel()
 		<-storing
 	}
-	g.run.stop()
+	g.window.stop()
 	g.failure = g.release(last)
 	close(g.closed)
 	return g.failure

@@ -96,7 +96,7 @@ func TestSequenceCarriesThenWaits(t *testing.T) {
 					last = next(t, g)
 				}
 				require.LessOrEqual(t, time.Since(start), 2*unit)
-				old := g.Stats()
+				old, from := g.Stats(), stateOf(g, last)
 				for range 20 {
 					before := time.Now()
 					for range perUnit {
@@ -106,6 +106,7 @@ func TestSequenceCarriesThenWaits(t *testing.T) {
 					}
 					require.Equal(t, unit, time.Since(before), "the format's rate, and one unit's wait")
 				}
+				require.Equal(t, 20*uint64(perUnit), stateOf(g, last)-from, "nothing is wasted")
 				s := g.Stats()
 				require.Equal(t, int64(20), s.Waits-old.Waits)
 				require.Equal(t, 20*unit, s.Waited-old.Waited)
