@@ -103,10 +103,10 @@ const (
 func New(o Options) (*Generator, error) {
 	g, err := newGenerator(o)
 	if err != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
-		defer cancel()
 		// What failed is already told, and a lease that stays taken expires.
-		_ = giveBack(ctx, o.Lease, o.Mark)
+		_ = within(context.Background(), releaseTimeout, func(ctx context.Context) error {
+			return giveBack(ctx, o.Lease, o.Mark)
+		})
 		return nil, err
 	}
 	return g, nil
@@ -256,7 +256,9 @@ func (g *Generator) Node() uint64 { return g.o.Node }
 // so that the next run need not run ahead, and releases the lease or closes the mark. The
 // ids are safe also if that fails, or is never done. Without a mark it waits until the
 // clock is past the last id, MaxAhead and a unit at most, so that a generator made next
-// repeats none. Later calls of Close wait for the first and return its error.
+// repeats none. With one it takes ten seconds at most, and is an ErrStalled then: a mark or a
+// lease that does not heed its context is given back when it comes round. Later calls of
+// Close wait for the first and return its error.
 func (g *Generator) Close() error {
 	g.mu.Lock()
 	if g.closed != nil {
@@ -272,24 +274,31 @@ func (g *Generator) Close() error {
 	g.mu.Unlock()
 	if storing != nil {
 		cancel()
-		<-storing
 	}
 	g.window.stop()
-	g.failure = g.release(last)
+	if g.o.Mark == nil {
+		g.outwait(last)
+	} else {
+		g.failure = within(context.Background(), 2*releaseTimeout, func(context.Context) error {
+			if storing != nil {
+				<-storing
+			}
+			return g.release(last)
+		})
+	}
 	close(g.closed)
 	return g.failure
 }
 
 // release leaves the exact mark and gives up what the generator owned.
 func (g *Generator) release(last uint64) error {
-	if g.o.Mark == nil {
-		g.outwait(last)
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
+	g.mu.Lock()
+	lost := g.lost
+	g.mu.Unlock()
 	var err error
-	if g.lost == nil {
+	if lost == nil {
 		// Beyond the unit of the last id; of no id, beyond the mark that was found.
 		if err = g.o.Mark.Store(ctx, g.o.Layout.tickTime(last>>g.seqBits+1)); err != nil {
 			err = fmt.Errorf("%w: %w", ErrMark, err)

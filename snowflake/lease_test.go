@@ -140,7 +140,7 @@ func TestAcquire(t *testing.T) {
 }
 
 func TestLeaseOptions(t *testing.T) {
-	for _, o := range []LeaseOptions{{}, {Nodes: -1}, {Nodes: 2, Prefer: 2}, {Nodes: 2, Prefer: -1}, {Nodes: 1, TTL: -1}, {Nodes: 1, TTL: 48 * time.Hour}} {
+	for _, o := range []LeaseOptions{{}, {Nodes: -1}, {Nodes: 2, Prefer: 2}, {Nodes: 2, Prefer: -1}, {Nodes: 1, TTL: -1}, {Nodes: 1, TTL: 48 * time.Hour}, {Nodes: 1, Timeout: -1}, {Nodes: 1, Timeout: 2 * time.Hour}} {
 		_, err := Acquire(t.Context(), &MemStore{}, o)
 		require.ErrorIs(t, err, ErrOptions, "%+v", o)
 	}
