@@ -136,8 +136,7 @@ func (t *teller) load(ctx context.Context) error {
 	first, last := snowflake.ID(t.crowd.first.Load()), snowflake.ID(t.crowd.last.Load())
 	t.Check(t.book.Count() == t.o.ids && first >= lo && last <= hi, "all of them say that they were made in these %v", took.Round(time.Millisecond))
 	n1 := t.service.Host("n1").Look()
-	t.Say("to make the ids of a request took n1 %.2f ms in half of all cases, %.1f ms in 99 of 100, %.1f ms at most", n1.P50, n1.P99, n1.Most)
-	t.Check(n1.P50 > 0 && n1.P50 <= n1.P99 && n1.P99 <= n1.P999 && n1.P999 <= n1.Most, "the dashboard, /status and INFO say the same")
+	t.Check(n1.P50 > 0 && n1.P50 <= n1.P99 && n1.P99 <= n1.Most, "n1 had the ids of a request ready in %.2f ms half of the time, in %.1f ms 99 times of 100, in %.1f ms always", n1.P50, n1.P99, n1.Most)
 	waits := int64(0)
 	for _, h := range t.service.Hosts()[:workers] {
 		waits += h.Look().Waits
