@@ -68,7 +68,8 @@ func child(args []string) error {
 		if err != nil {
 			return err
 		}
-		o.Lease = l
+		// A mark at every moment would have the process stopped with the store's lock in its hands.
+		o.Lease, o.MarkEvery = l, max(d/10, o.MarkEvery)
 	}
 	g, err := New(o)
 	if err != nil {
