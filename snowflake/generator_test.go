@@ -169,7 +169,7 @@ func TestAll(t *testing.T) {
 // each id follows from the contract alone.
 func TestClockSteps(t *testing.T) {
 	rng := testkit.Rand(t)
-	scripts := 300
+	scripts := 200
 	if testing.Short() {
 		scripts = 60
 	}

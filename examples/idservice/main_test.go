@@ -17,6 +17,7 @@ func runMain(args ...string) (code int, stdout, stderr string) {
 
 // TestStory plays the whole story with fewer ids.
 func TestStory(t *testing.T) {
+	t.Parallel()
 	code, out, errs := runMain("-check", "-ids", "300000")
 	require.Zero(t, code, "%s\n%s", out, errs)
 	require.Contains(t, out, ", 0 failed\n")
