@@ -18,7 +18,7 @@ func runMain(args ...string) (code int, stdout, stderr string) {
 // TestStory plays the whole story with fewer ids.
 func TestStory(t *testing.T) {
 	t.Parallel()
-	code, out, errs := runMain("-check", "-ids", "300000")
+	code, out, errs := runMain("-check", "-ids", "200000", "-lease", "700ms")
 	require.Zero(t, code, "%s\n%s", out, errs)
 	require.Contains(t, out, ", 0 failed\n")
 	t.Log(out)
@@ -42,6 +42,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"-x"}, exitUsage, "see idservice help"},
 		{[]string{"-check", "more"}, exitUsage, "unexpected"},
 		{[]string{"-check", "-ids", "0"}, exitUsage, "1,000"},
+		{[]string{"-check", "-lease", "1ms"}, exitUsage, "500ms"},
 		{[]string{"-check", "-ids", "many"}, exitUsage, "see idservice help"},
 		{[]string{"-check", "-dir", good}, exitFailed, "good.json"},
 		{[]string{"serve"}, exitUsage, "-config"},

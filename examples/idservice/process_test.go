@@ -27,10 +27,20 @@ import (
 	"github.com/ashlar-go/ashlar/internal/testkit"
 )
 
+// asProgram makes the test binary the program.
+const asProgram = "IDSERVICE_TEST_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
 // fleet is a service of real processes.
 type fleet struct {
 	t      *testing.T
-	binary string
+	binary string // the test's own: see TestMain
 	config string
 	dir    string
 	nodes  []node.Member
@@ -43,15 +53,11 @@ const fleetTTL = 400 * time.Millisecond
 func newFleet(t *testing.T, n, workers int) *fleet {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("-short: does not build and start processes")
+		t.Skip("-short: does not start processes")
 	}
-	goTool, err := exec.LookPath("go")
-	if err != nil {
-		t.Skip("there is no go command to build the program with")
-	}
-	f := &fleet{t: t, binary: filepath.Join(t.TempDir(), "idservice.exe"), dir: t.TempDir(), procs: make([]*exec.Cmd, n)}
-	out, err := exec.CommandContext(t.Context(), goTool, "build", "-o", f.binary, ".").CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	binary, err := os.Executable()
+	require.NoError(t, err)
+	f := &fleet{t: t, binary: binary, dir: t.TempDir(), procs: make([]*exec.Cmd, n)}
 	addrs := freeAddrs(t, 2*n)
 	for i := range n {
 		f.nodes = append(f.nodes, node.Member{ID: fmt.Sprintf("n%d", i+1), HTTP: addrs[2*i], Redis: addrs[2*i+1]})
@@ -92,6 +98,7 @@ func freeAddrs(t *testing.T, n int) (out []string) {
 
 func (f *fleet) start(i int) {
 	cmd := exec.Command(f.binary, "serve", "-config", f.config, "-id", f.nodes[i].ID, "-dir", f.dir)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
 	cmd.Stderr = f.log
 	require.NoError(f.t, cmd.Start())
 	f.procs[i] = cmd
@@ -249,6 +256,7 @@ func TestSecondProcess(t *testing.T) {
 	f := newFleet(t, 2, 8)
 	f.awaitServing(2)
 	second := exec.CommandContext(t.Context(), f.binary, "serve", "-config", f.config, "-id", "n1", "-dir", f.dir)
+	second.Env = append(os.Environ(), asProgram+"=1")
 	out, err := second.CombinedOutput()
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	require.True(t, ok, "%v", err)

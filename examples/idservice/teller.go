@@ -116,7 +116,7 @@ func (t *teller) begin(ctx context.Context) error {
 		}
 		seen[h.Look().Worker] = true
 	}
-	t.Say("n1 … n4 have leased worker ids from a store in a folder, for %v at a time; dashboard on http://%s/", ttl, t.dashAddr)
+	t.Say("n1 … n4 have leased worker ids from a store in a folder, for %v at a time; dashboard on http://%s/", t.o.ttl, t.dashAddr)
 	t.Check(len(seen) == workers, "after %v, four nodes have %d different worker ids", since(begun), len(seen))
 	return nil
 }
