@@ -15,7 +15,7 @@ import (
 	"github.com/ashlar-go/ashlar/internal/testkit"
 )
 
-var idsFlag = flag.Int("snowflake.ids", 10_000_000, "ids of the uniqueness test")
+var idsFlag = flag.Int("snowflake.ids", 5_000_000, "ids of the uniqueness test")
 
 // stepped is the bubble's clock, or the real one, with a step that tests change.
 type stepped struct{ step atomic.Int64 }
@@ -169,7 +169,7 @@ func TestAll(t *testing.T) {
 // each id follows from the contract alone.
 func TestClockSteps(t *testing.T) {
 	rng := testkit.Rand(t)
-	scripts := 200
+	scripts := 150
 	if testing.Short() {
 		scripts = 60
 	}

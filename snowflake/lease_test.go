@@ -288,7 +288,7 @@ func TestLyingStore(t *testing.T) {
 // up. All ids of all of them must differ.
 func TestLeaseWorld(t *testing.T) {
 	rng := testkit.Rand(t)
-	worlds := 100
+	worlds := 60
 	if testing.Short() {
 		worlds = 40
 	}

@@ -29,7 +29,7 @@ import (
 // itself again as such a process.
 
 var (
-	trialsFlag = flag.Int("snowflake.trials", 12, "trials with processes that are killed or suspended")
+	trialsFlag = flag.Int("snowflake.trials", 8, "trials with processes that are killed or suspended")
 	ttlFlag    = flag.Duration("snowflake.ttl", 80*time.Millisecond, "lease of processes that are suspended, for five times as long")
 )
 
