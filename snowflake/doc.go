@@ -24,7 +24,7 @@
 //
 //   - Ids of one [Generator] strictly increase, over all goroutines: a call that begins
 //     after another has returned gets a greater id. Between generators, ids order by time
-//     as well as their clocks agree, plus MaxAhead and MaxBack.
+//     as well as their clocks agree, plus MaxAhead, MaxBack and a unit of the layout.
 //   - No id comes twice from one generator, whatever its clock does.
 //   - With a [Mark], none comes twice from one node, although the process is killed at any
 //     moment and the clock is set back while it is down. Without a Mark that holds only if
@@ -59,13 +59,16 @@
 //
 // # Costs and concurrency
 //
-// An id costs one reading of the monotonic clock and one atomic operation on a word, Fill
-// one of each for a batch; nothing allocates. A generator that issues as fast as its layout
-// allows sleeps in between: Classic's 4,096 ids a millisecond take a tenth of a core. A
-// Mark costs two fsyncs a second while ids are issued, in the background; a SharedLease
-// three requests as often, and for each renewal. Everything here is safe for concurrent use.
-// New starts no goroutine; a mark that is due, and a leased node, have one, and Close and
-// Release wait for it.
+// An id costs one atomic operation on a word that all goroutines share. Below some 250 ids a
+// unit it also costs one reading of the monotonic clock, which is four times as much; beyond,
+// only every 64th does. After a pause within such a unit an id may then carry the unit before
+// its own, and an earlier one where all processors are so busy that the runtime is late with
+// its timers. With Options.Now, be it time.Now, every id reads the clock. Fill reads it once
+// for a batch. Nothing allocates. A generator that issues as fast as its layout allows sleeps
+// in between: Classic's 4,096 ids a millisecond take less than a tenth of a core. A Mark costs
+// two fsyncs a second while ids are issued, in the background; a SharedLease three requests as
+// often, and for each renewal. Everything here is safe for concurrent use. New starts no
+// goroutine; a mark that is due, and a leased node, have one, and Close and Release wait for it.
 //
 // The low bits of an id are a sequence number that begins at 0 in every unit: hash an id
 // before you take it modulo something.

@@ -37,6 +37,9 @@ var (
 	ErrConflict = errors.New("snowflake: revision conflict")
 	// ErrStore is matched when a store's answers contradict one another.
 	ErrStore = errors.New("snowflake: store is not linearizable")
+	// ErrStalled is matched when a store or a mark takes longer than it may. The call may
+	// still come true.
+	ErrStalled = errors.New("snowflake: no answer in time")
 	// ErrTickets is matched when no source has a block. The sources' errors are wrapped
 	// with it.
 	ErrTickets = errors.New("snowflake: no tickets")

@@ -25,7 +25,7 @@ func AcquireFile(dir string, nodes int) (Lease, error) {
 	}
 	var damaged error
 	for n := range nodes {
-		m := &fileMark{path: filepath.Join(dir, fmt.Sprintf("node-%d", n))}
+		m := &fileMark{path: filepath.Join(dir, fmt.Sprintf("node-%d", n)), disk: osDisk{}}
 		_, err := m.Load(context.Background())
 		if err == nil {
 			return &fileLease{fileMark: m, node: uint64(n)}, nil

@@ -7,7 +7,6 @@ import (
 	"hash/crc32"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,10 +28,11 @@ import (
 //
 // The file belongs to one node: processes that share a node, one after the other, must
 // share it too.
-func FileMark(path string) Mark { return &fileMark{path: path} }
+func FileMark(path string) Mark { return &fileMark{path: path, disk: osDisk{}} }
 
 type fileMark struct {
 	path string
+	disk disk
 
 	mu   sync.Mutex
 	lock *os.File // nil: not held
@@ -46,7 +46,7 @@ func (m *fileMark) Load(context.Context) (time.Time, error) {
 	if err := m.acquire(); err != nil {
 		return time.Time{}, err
 	}
-	b, err := os.ReadFile(m.path)
+	b, err := m.disk.read(m.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return time.Time{}, nil
 	}
@@ -76,7 +76,7 @@ func (m *fileMark) Store(ctx context.Context, t time.Time) error {
 	if _, err := decodeMark(line); err != nil {
 		return fmt.Errorf("%w: the year %d", ErrRange, t.Year()) // beyond 9999
 	}
-	return replaceFile(m.path, line)
+	return replaceFile(m.disk, m.path, line)
 }
 
 // Close gives the lock back. It may be called again, and Load after it.
@@ -145,30 +145,6 @@ func sameFile(f *os.File, name string) bool {
 	}
 	named, err := os.Stat(name)
 	return err == nil && os.SameFile(ours, named)
-}
-
-// replaceFile puts a file in place whole and durably.
-func replaceFile(name string, content string) error {
-	tmp := name + ".tmp"
-	f, err := os.Create(tmp)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp, name)
-	}
-	if err != nil {
-		_ = os.Remove(tmp) // it may be what fills the disk
-		return err
-	}
-	return syncDir(filepath.Dir(name))
 }
 
 const markMagic = "snowflake-mark 1 "

@@ -40,7 +40,8 @@ import (
 //     issued, and that clock at most MaxBack ahead of Options.Now. The excess is waited for,
 //     outside of every lock, or it is an error.
 //  4. limit, free, begun and the clock are hints for speed: a stale reading of them breaks
-//     neither 1 nor 2, for hard only grows.
+//     neither 1 nor 2, for hard only grows. That is why most ids need not look at the clock:
+//     see window.go.
 //
 // Source: Twitter's Snowflake (2010) for the layout; the persisted bound is that of hybrid
 // logical clocks in CockroachDB.
@@ -58,19 +59,20 @@ type Generator struct {
 	end            uint64 // the last state
 	ahead          uint64 // MaxAhead in units
 	millis         bool   // the unit is a millisecond
+	adds           bool   // see addBits
 	born           uint64 // the state before the first id
 
 	skew  atomic.Pointer[skew]
 	limit atomic.Uint64 // states up to here need no look at the mark
-	free  atomic.Uint64 // states up to here need no look at the clock either
+	free  atomic.Uint64 // states up to here need no look at the clock either: the window's end, or 0
 	begun atomic.Uint64 // a unit that the state has reached because the clock did, or never
 
 	_     [64]byte // the state is written all the time, what is above and below seldom
 	state atomic.Uint64
 	_     [64]byte
 
-	run   freeRun
-	count counters
+	window window
+	count  counters
 
 	mu      sync.Mutex
 	hard    uint64        // the last state that the mark allows
@@ -101,10 +103,10 @@ const (
 func New(o Options) (*Generator, error) {
 	g, err := newGenerator(o)
 	if err != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
-		defer cancel()
 		// What failed is already told, and a lease that stays taken expires.
-		_ = giveBack(ctx, o.Lease, o.Mark)
+		_ = within(context.Background(), releaseTimeout, func(ctx context.Context) error {
+			return giveBack(ctx, o.Lease, o.Mark)
+		})
 		return nil, err
 	}
 	return g, nil
@@ -126,6 +128,7 @@ func newGenerator(o Options) (*Generator, error) {
 		end:     1<<(l.TimeBits+l.SeqBits) - 1,
 		ahead:   uint64(o.MaxAhead / l.Unit),
 		millis:  l.Unit == time.Millisecond,
+		adds:    l.SeqBits >= addBits,
 	}
 	g.wall.init(l.Epoch, o.Now)
 	g.limit.Store(g.end)
@@ -157,8 +160,12 @@ func newGenerator(o Options) (*Generator, error) {
 // ErrMark, which may pass, or ErrExhausted, ErrLeaseLost or ErrClosed, which do not.
 func (g *Generator) Next() (ID, error) {
 	if free := g.free.Load(); free != 0 {
-		if old := g.state.Load(); old < free && g.state.CompareAndSwap(old, old+1) {
-			return g.id(old + 1), nil
+		if !g.adds {
+			if old := g.state.Load(); old < free && g.state.CompareAndSwap(old, old+1) {
+				return g.id(old + 1), nil
+			}
+		} else if next := g.state.Add(1); next <= free || g.look(next, free) {
+			return g.id(next), nil
 		}
 	}
 	var now uint64
@@ -171,6 +178,9 @@ func (g *Generator) Next() (ID, error) {
 		// The state is in this unit or beyond already: add, which cannot fail, and look
 		// afterwards. A state that turns out to be too far is spent on nothing.
 		if next := g.state.Add(1); next <= g.limit.Load() && next>>(g.seqBits&63) <= now+g.ahead {
+			if g.hurried(next, now) {
+				g.openWindow(g.windowEnd(next, now, windowIDs))
+			}
 			return g.id(next), nil
 		}
 	}
@@ -187,8 +197,10 @@ func (g *Generator) Next() (ID, error) {
 		// After a failed swap the reading of the clock, which costs several swaps, still
 		// serves: another goroutine went ahead, and old+1 is what counts.
 		if g.state.CompareAndSwap(old, next) {
-			if next == now<<(g.seqBits&63) && g.seqBits >= addBits {
+			if next == now<<(g.seqBits&63) && g.adds {
 				g.begun.Store(now)
+			} else if g.hurried(next, now) {
+				g.openWindow(g.windowEnd(next, now, windowIDs))
 			}
 			return g.id(next), nil
 		}
@@ -244,7 +256,9 @@ func (g *Generator) Node() uint64 { return g.o.Node }
 // so that the next run need not run ahead, and releases the lease or closes the mark. The
 // ids are safe also if that fails, or is never done. Without a mark it waits until the
 // clock is past the last id, MaxAhead and a unit at most, so that a generator made next
-// repeats none. Later calls of Close wait for the first and return its error.
+// repeats none. With one it takes ten seconds at most, and is an ErrStalled then: a mark or a
+// lease that does not heed its context is given back when it comes round. Later calls of
+// Close wait for the first and return its error.
 func (g *Generator) Close() error {
 	g.mu.Lock()
 	if g.closed != nil {
@@ -260,24 +274,31 @@ func (g *Generator) Close() error {
 	g.mu.Unlock()
 	if storing != nil {
 		cancel()
-		<-storing
 	}
-	g.run.stop()
-	g.failure = g.release(last)
+	g.window.stop()
+	if g.o.Mark == nil {
+		g.outwait(last)
+	} else {
+		g.failure = within(context.Background(), 2*releaseTimeout, func(context.Context) error {
+			if storing != nil {
+				<-storing
+			}
+			return g.release(last)
+		})
+	}
 	close(g.closed)
 	return g.failure
 }
 
 // release leaves the exact mark and gives up what the generator owned.
 func (g *Generator) release(last uint64) error {
-	if g.o.Mark == nil {
-		g.outwait(last)
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
+	g.mu.Lock()
+	lost := g.lost
+	g.mu.Unlock()
 	var err error
-	if g.lost == nil {
+	if lost == nil {
 		// Beyond the unit of the last id; of no id, beyond the mark that was found.
 		if err = g.o.Mark.Store(ctx, g.o.Layout.tickTime(last>>g.seqBits+1)); err != nil {
 			err = fmt.Errorf("%w: %w", ErrMark, err)

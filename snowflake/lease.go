@@ -45,6 +45,9 @@ type LeaseOptions struct {
 	// TTL is how long a lease outlives its last renewal (0: 10 s). It is renewed three
 	// times in that time. Others take the node when it is over for as long again.
 	TTL time.Duration
+	// Timeout is how long one request to the store may take (0: TTL, at most an hour). What
+	// takes longer is an ErrStalled, and asked again when the lease, or an id, needs it.
+	Timeout time.Duration
 	// Prefix begins the keys (empty: "snowflake-node-").
 	Prefix string
 	// Owner is who others see in the record (empty: host and process). A random number is
@@ -62,9 +65,14 @@ func (o LeaseOptions) validate() (LeaseOptions, error) {
 		return o, fmt.Errorf("%w: preferred node %d of %d", ErrOptions, o.Prefer, o.Nodes)
 	case o.TTL < 0 || o.TTL > 24*time.Hour:
 		return o, fmt.Errorf("%w: a TTL of %v", ErrOptions, o.TTL)
+	case o.Timeout < 0 || o.Timeout > time.Hour:
+		return o, fmt.Errorf("%w: a timeout of %v", ErrOptions, o.Timeout)
 	}
 	if o.TTL == 0 {
 		o.TTL = 10 * time.Second
+	}
+	if o.Timeout == 0 {
+		o.Timeout = min(o.TTL, time.Hour)
 	}
 	if o.Prefix == "" {
 		o.Prefix = "snowflake-node-"
@@ -108,21 +116,27 @@ type SharedLease struct {
 }
 
 // Acquire leases a node: first one that is free, else one whose lease has expired. If there
-// is none it looks again until the context ends, and then fails with ErrNoNode. Other errors
-// are ErrOptions, ErrStore and those of the store. Give the lease to New, or call Release.
+// is none, or the store does not answer, it looks again until the context ends, and then
+// fails with ErrNoNode, and ErrStalled if that was why. Other errors are ErrOptions, ErrStore
+// and those of the store. Give the lease to New, or call Release.
 func Acquire(ctx context.Context, s Store, o LeaseOptions) (*SharedLease, error) {
 	o, err := o.validate()
 	if err != nil {
 		return nil, err
 	}
+	s = timed{s, o.Timeout}
 	seen := map[uint64]sighting{}
 	for {
 		l, err := acquire(ctx, s, o, seen)
-		if err != nil || l != nil {
+		stalled := errors.Is(err, ErrStalled)
+		if l != nil || err != nil && !stalled {
 			return l, err
 		}
-		if err := sleep(ctx, o.TTL/4); err != nil {
-			return nil, fmt.Errorf("%w: all %d are taken: %w", ErrNoNode, o.Nodes, err)
+		if serr := sleep(ctx, o.TTL/4); serr != nil {
+			if stalled {
+				return nil, fmt.Errorf("%w: %w: %w", ErrNoNode, err, serr)
+			}
+			return nil, fmt.Errorf("%w: all %d are taken: %w", ErrNoNode, o.Nodes, serr)
 		}
 	}
 }

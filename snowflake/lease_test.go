@@ -140,7 +140,7 @@ func TestAcquire(t *testing.T) {
 }
 
 func TestLeaseOptions(t *testing.T) {
-	for _, o := range []LeaseOptions{{}, {Nodes: -1}, {Nodes: 2, Prefer: 2}, {Nodes: 2, Prefer: -1}, {Nodes: 1, TTL: -1}, {Nodes: 1, TTL: 48 * time.Hour}} {
+	for _, o := range []LeaseOptions{{}, {Nodes: -1}, {Nodes: 2, Prefer: 2}, {Nodes: 2, Prefer: -1}, {Nodes: 1, TTL: -1}, {Nodes: 1, TTL: 48 * time.Hour}, {Nodes: 1, Timeout: -1}, {Nodes: 1, Timeout: 2 * time.Hour}} {
 		_, err := Acquire(t.Context(), &MemStore{}, o)
 		require.ErrorIs(t, err, ErrOptions, "%+v", o)
 	}
@@ -288,7 +288,7 @@ func TestLyingStore(t *testing.T) {
 // up. All ids of all of them must differ.
 func TestLeaseWorld(t *testing.T) {
 	rng := testkit.Rand(t)
-	worlds := 200
+	worlds := 60
 	if testing.Short() {
 		worlds = 40
 	}

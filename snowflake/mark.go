@@ -10,12 +10,16 @@ import (
 // load reads the mark and returns the unit to begin with; start is that of the clock, which
 // says wall.
 func (g *Generator) load(start uint64, wall int64) (uint64, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), max(g.o.MarkEvery, defaultMaxBack))
-	defer cancel()
-	t, err := g.o.Mark.Load(ctx)
+	loaded := make(chan time.Time, 1) // not t itself: a Load that is not waited for may still write
+	err := within(context.Background(), max(g.o.MarkEvery, defaultMaxBack), func(ctx context.Context) error {
+		t, err := g.o.Mark.Load(ctx)
+		loaded <- t
+		return err
+	})
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrMark, err)
 	}
+	t := <-loaded
 	g.hard = 0
 	g.limit.Store(0) // nothing before the first Store
 	if t.IsZero() {

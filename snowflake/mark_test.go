@@ -316,7 +316,7 @@ func TestMarkThatCannotBeRead(t *testing.T) {
 
 // TestCloseIsExact closes while others take ids, and holds each id against the final mark.
 func TestCloseIsExact(t *testing.T) {
-	for range 50 {
+	for range 10 {
 		m := &memMark{}
 		g, err := New(Options{Layout: Wide, Mark: m})
 		require.NoError(t, err)

@@ -43,7 +43,8 @@ type Options struct {
 	// Beyond, calls fail with a ClockError until the clock has caught up.
 	MaxBack time.Duration
 
-	// Now is the clock (nil: the system's). It is called by several goroutines at once.
+	// Now is the clock (nil: the system's). It is called by several goroutines at once, and
+	// for every id or batch, which the system's is not: see the package's costs.
 	Now func() time.Time
 
 	// Logger is told about steps of the clock, failing marks and lost leases (nil: silent).

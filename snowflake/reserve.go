@@ -3,7 +3,6 @@ package snowflake
 import (
 	"fmt"
 	"math"
-	"sync"
 	"time"
 )
 
@@ -47,7 +46,7 @@ func (g *Generator) reserve(n uint64) (first, count uint64, err error) {
 			if p.waited > 0 {
 				g.count.waits.Add(1)
 				g.count.waited.Add(int64(p.waited))
-				g.startFreeRun(min(horizon, limit))
+				g.openWindow(g.windowEnd(last, now, g.seqMask))
 			}
 			return first, last - first + 1, nil
 		}
@@ -128,49 +127,4 @@ func behind(t, wall int64) int64 {
 		return math.MaxInt64
 	}
 	return t - wall
-}
-
-// A generator whose ids are used up as fast as its layout has them would read the clock for
-// each, only to find it behind. So whoever has waited for the clock opens a window: states
-// below free are taken without a look. They are all ahead of the clock at that moment, and
-// a timer closes the window after about a unit, so that an id which comes later carries its
-// own time. Not with somebody else's clock, which a timer knows nothing about.
-type freeRun struct {
-	mu    sync.Mutex
-	timer *time.Timer
-	armed sync.WaitGroup // one for a timer that will run
-	over  bool
-}
-
-func (g *Generator) startFreeRun(upTo uint64) {
-	if g.o.Now != nil {
-		return
-	}
-	f := &g.run
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.over {
-		return
-	}
-	f.armed.Add(1) // before the timer can run
-	if f.timer == nil {
-		f.timer = time.AfterFunc(g.o.Layout.Unit, func() {
-			g.free.Store(0)
-			f.armed.Done()
-		})
-	} else if f.timer.Reset(g.o.Layout.Unit) {
-		f.armed.Done() // it had not run yet, and runs once
-	}
-	g.free.Store(upTo)
-}
-
-// stop returns when no timer runs or will run.
-func (f *freeRun) stop() {
-	f.mu.Lock()
-	f.over = true
-	if f.timer != nil && f.timer.Stop() {
-		f.armed.Done()
-	}
-	f.mu.Unlock()
-	f.armed.Wait()
 }

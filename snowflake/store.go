@@ -126,7 +126,7 @@ func (s *DirStore) CompareAndSet(ctx context.Context, key string, rev int64, val
 	if now != rev {
 		return 0, fmt.Errorf("%w: %s is at %d, not %d", ErrConflict, key, now, rev)
 	}
-	if err := replaceFile(s.file(key), encodeRecord(rev+1, string(value))); err != nil {
+	if err := replaceFile(osDisk{}, s.file(key), encodeRecord(rev+1, string(value))); err != nil {
 		return 0, err
 	}
 	return rev + 1, nil

@@ -2,6 +2,7 @@ package peers
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -121,19 +122,55 @@ func BenchmarkID(b *testing.B) {
 }
 
 // BenchmarkIDFloor is what two cores can do at best, if every id is to be later than those
-// before it: a reading of the clock, and one atomic operation on a word that both share.
+// before it: they must share a word. The rows are ways to do so, with nothing else: a mutex
+// around the clock and the word, as bwmarrin has it; the clock and one atomic operation for
+// each id; the clock for one in so many; no clock. The last row has no order between cores:
+// each has a word of its own, found by a sync.Pool.
 func BenchmarkIDFloor(b *testing.B) {
-	var word struct {
+	type word struct {
 		_ [64]byte
 		n atomic.Uint64
 		_ [64]byte
 	}
+	var state, free word
 	base := time.Now()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			_ = time.Since(base)
-			word.n.Add(1)
-		}
+	run := func(name string, next func()) {
+		b.Run(name, func(b *testing.B) {
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					next()
+				}
+			})
+		})
+	}
+	var mu sync.Mutex
+	n := 0
+	run("mutex", func() {
+		mu.Lock()
+		_ = time.Since(base)
+		n++
+		mu.Unlock()
+	})
+	run("clock=1", func() {
+		_ = time.Since(base)
+		state.n.Add(1)
+	})
+	for _, each := range []uint64{4, 16, 64, 256} {
+		free.n.Store(0)
+		run(fmt.Sprintf("clock=1of%d", each), func() {
+			if at := state.n.Add(1); at > free.n.Load() {
+				_ = time.Since(base)
+				free.n.Store(at + each)
+			}
+		})
+	}
+	run("clock=0", func() { state.n.Add(1) })
+	shards := sync.Pool{New: func() any { return new(word) }}
+	run("shards", func() {
+		w := shards.Get().(*word)
+		_ = time.Since(base)
+		w.n.Store(w.n.Load() + 1)
+		shards.Put(w)
 	})
 }
 

@@ -19,7 +19,8 @@ func runMain(args ...string) (code int, stdout, stderr string) {
 
 // TestStory plays the whole story with fewer ids.
 func TestStory(t *testing.T) {
-	code, out, errs := runMain("-check", "-ids", "300000")
+	t.Parallel()
+	code, out, errs := runMain("-check", "-ids", "200000", "-lease", "700ms")
 	require.Zero(t, code, "%s\n%s", out, errs)
 	require.Contains(t, out, ", 0 failed\n")
 	t.Log(out)
@@ -43,6 +44,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"-x"}, program.ExitUsage, "see idservice help"},
 		{[]string{"-check", "more"}, program.ExitUsage, "unexpected"},
 		{[]string{"-check", "-ids", "0"}, program.ExitUsage, "1,000"},
+		{[]string{"-check", "-lease", "1ms"}, program.ExitUsage, "500ms"},
 		{[]string{"-check", "-ids", "many"}, program.ExitUsage, "see idservice help"},
 		{[]string{"-check", "-dir", good}, program.ExitFailed, "good.json"},
 		{[]string{"serve"}, program.ExitUsage, "-config"},

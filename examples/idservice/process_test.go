@@ -122,6 +122,7 @@ func (f *fleet) awaitHolder(rng *rand.Rand) (id string) {
 // over both protocols, and meanwhile kills processes, and stops them for longer than their
 // leases last, so that the one that waits takes their worker ids. No id may come twice.
 func TestProcesses(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 3, 2)
 	f.awaitServing(2)
 	rng := testkit.Rand(t)
@@ -136,7 +137,7 @@ func TestProcesses(t *testing.T) {
 			})
 		}
 	}
-	end := time.Now().Add(10 * time.Second)
+	end := time.Now().Add(6 * time.Second)
 	stops, kills := 0, 0
 	for round := 0; time.Now().Before(end); round++ {
 		pause(200 + rng.IntN(300))
@@ -203,6 +204,7 @@ func pause(ms int) {
 // TestSecondProcess: a port belongs to one process, each process shows all of them, and
 // strangers do no harm.
 func TestSecondProcess(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 2, 8)
 	f.awaitServing(2)
 	second := f.Command(f.args("n1")...)

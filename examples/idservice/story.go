@@ -32,13 +32,13 @@ const (
 const (
 	workers = 4
 	spare   = "n5"
-	ttl     = 2 * time.Second
 )
 
 type storyFlags struct {
 	check bool
 	ids   int64
 	dir   string
+	ttl   time.Duration
 }
 
 // story tells the story, and then serves until Ctrl-C.
@@ -49,11 +49,15 @@ func story(args []string, stdout, stderr io.Writer) (err error) {
 	fs.BoolVar(&o.check, "check", false, "end after the story; the last line says how much of it held")
 	fs.Int64Var(&o.ids, "ids", 5_000_000, "how many ids are taken as fast as they come, from 1,000 to 1,000,000,000")
 	fs.StringVar(&o.dir, "dir", "", "`folder` for leases and for what is needed to prove (a temporary one, removed at the end)")
+	fs.DurationVar(&o.ttl, "lease", 2*time.Second, "how long a worker id is leased for, from 500ms to 1m: the story waits for three such times")
 	if err := program.ParseAll(fs, args); err != nil {
 		return err
 	}
 	if o.ids < 1000 || o.ids > 1_000_000_000 {
 		return fmt.Errorf("%w: -ids %d is not from 1,000 to 1,000,000,000", program.ErrUsage, o.ids)
+	}
+	if o.ttl < 500*time.Millisecond || o.ttl > time.Minute {
+		return fmt.Errorf("%w: -lease %v is not from 500ms to 1m", program.ErrUsage, o.ttl)
 	}
 	ctx, stop := program.UntilSignal()
 	defer stop()
@@ -96,7 +100,7 @@ func (t *teller) open() (err error) {
 	t.book = ledger.New(runs, 0)
 	t.crowd = &crowd{book: t.book}
 	opts := local.Options{
-		IDs: []string{"n1", "n2", "n3", "n4", spare}, Store: store, Workers: workers, Layout: t.layout, TTL: ttl,
+		IDs: []string{"n1", "n2", "n3", "n4", spare}, Store: store, Workers: workers, Layout: t.layout, TTL: t.o.ttl,
 		Event: t.event,
 	}
 	dashAddr := "127.0.0.1:0"

@@ -115,7 +115,7 @@ func (t *teller) begin(ctx context.Context) error {
 		}
 		seen[h.Look().Worker] = true
 	}
-	t.Say("n1 … n4 have leased worker ids from a store in a folder, for %v at a time; dashboard on http://%s/", ttl, t.site.Addr)
+	t.Say("n1 … n4 have leased worker ids from a store in a folder, for %v at a time; dashboard on http://%s/", t.o.ttl, t.site.Addr)
 	t.Check(len(seen) == workers, "after %v, four nodes have %d different worker ids", since(begun), len(seen))
 	return nil
 }
@@ -134,6 +134,8 @@ func (t *teller) load(ctx context.Context) error {
 	lo, hi := t.layout.Between(begun.Add(-time.Millisecond), begun.Add(took+20*time.Millisecond))
 	first, last := snowflake.ID(t.crowd.first.Load()), snowflake.ID(t.crowd.last.Load())
 	t.Check(t.book.Count() == t.o.ids && first >= lo && last <= hi, "all of them say that they were made in these %v", took.Round(time.Millisecond))
+	n1 := t.service.Host("n1").Look()
+	t.Check(n1.P50 > 0 && n1.P50 <= n1.P99 && n1.P99 <= n1.Most, "n1 had the ids of a request ready in %.2f ms half of the time, in %.1f ms 99 times of 100, in %.1f ms always", n1.P50, n1.P99, n1.Most)
 	waits := int64(0)
 	for _, h := range t.service.Hosts()[:workers] {
 		waits += h.Look().Waits

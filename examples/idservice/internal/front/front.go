@@ -79,6 +79,7 @@ func info(s node.Status) string {
 	line("total_error_replies:%d", s.Failed)
 	line("ids_issued:%d", s.Issued)
 	line("ids_per_sec:%d", int64(s.Rate))
+	line("latency_usec:p50=%.3f,p99=%.3f,p99.9=%.3f,max=%.3f", 1000*s.P50, 1000*s.P99, 1000*s.P999, 1000*s.Most)
 	line("")
 	line("# Worker")
 	line("state:%s", s.State)

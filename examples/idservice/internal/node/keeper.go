@@ -72,11 +72,7 @@ func (n *Node) serve(ctx context.Context, s *session) {
 	n.session.Store(s)
 	n.first.Do(func() { close(n.ready) })
 	n.event("lease", "has worker id %d", s.gen.Node())
-	select {
-	case <-ctx.Done():
-	case <-s.over:
-	case <-s.lease.Lost():
-	}
+	n.watch(ctx, s)
 	if ctx.Err() == nil {
 		n.count.lost.Add(1)
 		n.setReason(fmt.Errorf("%w: worker id %d", snowflake.ErrLeaseLost, s.gen.Node()))
@@ -89,6 +85,60 @@ func (n *Node) serve(ctx context.Context, s *session) {
 		// The ids are safe; the lease expires by itself.
 		n.o.Logger.Warn("idservice: worker id not released", "node", n.o.ID, "err", err)
 	}
+}
+
+// watch returns when a session is over. Meanwhile it warns of what is no error yet.
+func (n *Node) watch(ctx context.Context, s *session) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	var w warnings
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.over:
+			return
+		case <-s.lease.Lost():
+			return
+		case <-tick.C:
+			_, drift := n.drift.look()
+			for _, said := range w.look(s.gen.Stats().Waits, drift) {
+				n.event(said[0], "%s", said[1])
+			}
+		}
+	}
+}
+
+const (
+	lookEvery = time.Second
+	muchDrift = time.Second // of a node's clock
+)
+
+// warnings says a thing once when it begins, and once when it is over.
+type warnings struct {
+	waits       int64
+	busy, wrong bool
+}
+
+// look takes how many calls have waited for the sequence, and how far the clock is off. It
+// returns the kinds and texts of events.
+func (w *warnings) look(waits int64, drift time.Duration) (said [][2]string) {
+	more := waits - w.waits
+	busy, wrong := more > 0, drift.Abs() >= muchDrift
+	switch {
+	case busy && !w.busy:
+		said = append(said, [2]string{"busy", fmt.Sprintf("all ids of its layout are taken: %d calls had to wait", more)})
+	case !busy && w.busy:
+		said = append(said, [2]string{"busy", "no call waits any more"})
+	}
+	switch {
+	case wrong && !w.wrong:
+		said = append(said, [2]string{"drift", fmt.Sprintf("its clock has gone wrong by %v", drift.Round(time.Millisecond))})
+	case !wrong && w.wrong:
+		said = append(said, [2]string{"drift", "its clock is right again"})
+	}
+	w.waits, w.busy, w.wrong = waits, busy, wrong
+	return said
 }
 
 func (n *Node) event(kind, format string, args ...any) {

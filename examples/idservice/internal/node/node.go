@@ -80,9 +80,10 @@ func (o Options) validate() (Options, error) {
 // Node serves from Open to Close. It is safe for concurrent use.
 type Node struct {
 	o      Options
-	store  *bounded
+	store  *watched
 	drift  drift
 	meter  meter
+	took   latency // of requests that got ids
 	cancel context.CancelFunc
 	keeper sync.WaitGroup
 
@@ -114,7 +115,7 @@ func Open(o Options) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{o: o, ready: make(chan struct{})}
-	n.store = newBounded(o.Store, o.TTL)
+	n.store = &watched{Store: o.Store}
 	n.drift.start(o.Now)
 	ctx, cancel := context.WithCancel(context.Background())
 	n.cancel = cancel
@@ -153,8 +154,10 @@ func (n *Node) Fill(dst []snowflake.ID) error {
 		n.count.failed.Add(1)
 		return n.reason()
 	}
+	begun := time.Now()
 	err := s.gen.Fill(dst)
 	if err == nil {
+		n.took.add(time.Since(begun))
 		n.count.issued.Add(int64(len(dst)))
 		n.meter.add(int64(len(dst)))
 		if n.wrong.Load() && n.wrong.CompareAndSwap(true, false) {

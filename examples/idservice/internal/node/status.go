@@ -30,6 +30,12 @@ type Status struct {
 	Issued   int64   `json:"issued"` // ids
 	Rate     float64 `json:"rate"`   // ids per second, lately
 
+	// How long the generator took for a request, in quantiles over all since the start.
+	P50  float64 `json:"p50Ms"`
+	P99  float64 `json:"p99Ms"`
+	P999 float64 `json:"p999Ms"`
+	Most float64 `json:"mostMs"`
+
 	Last     snowflake.ID `json:"last"` // 0: none since the worker id was leased
 	LastTime time.Time    `json:"lastTime"`
 	AheadMS  float64      `json:"aheadMs"` // how far Last is ahead of the node's clock
@@ -58,6 +64,8 @@ func (n *Node) Look() Status {
 		Rate: n.meter.rate(), TTL: ms(n.o.TTL), Renewed: ms(n.store.age()),
 		Leases: n.count.leases.Load(), Lost: n.count.lost.Load(),
 	}
+	q := n.took.quantiles(0.5, 0.99, 0.999, 1)
+	s.P50, s.P99, s.P999, s.Most = ms(q[0]), ms(q[1]), ms(q[2]), ms(q[3])
 	var drift time.Duration
 	s.Now, drift = n.drift.look()
 	s.Drift = ms(drift)

@@ -41,6 +41,7 @@ func (f *fake) state() any {
 		s.Nodes = append(s.Nodes, Node{ID: id, State: f.states[id], Worker: int64(i), TTL: 10_000, Renewed: 1234, Issued: 1000, Rate: 100})
 	}
 	n1 := &s.Nodes[0]
+	n1.P50, n1.P99, n1.Most = 0.0012, 0.34, 12
 	n1.HasLast, n1.LastAt, n1.HasMark, n1.MarkAt, n1.Drift, n1.Skew, n1.ClockAt = true, 3, true, 1500, -2000, 1900, -2000
 	s.Nodes[3].Worker, s.Nodes[3].Error = -1, "no worker id at the moment: all 4 are taken"
 	return s
@@ -94,6 +95,7 @@ func TestInBrowser(t *testing.T) {
 				"states":             []any{"serving", "down", "frozen", "leasing", "late"},
 				"workers":            []any{"worker 0", "worker 1", "worker 2", "no worker id", "worker 4"},
 				"error":              "no worker id at the moment: all 4 are taken",
+				"took":               "1.2 µs · 340 µs · 12.0 ms",
 				"drift":              "−2.00 s, skew +1.90 s",
 				"lane":               "clock −2.00 s, last id +3 ms, mark +1.50 s",
 				"in order":           true, // clock, now, last id, mark

@@ -76,6 +76,9 @@ type Node struct {
 	Rate     float64 `json:"rate"`     // ids per second, lately
 	Requests int64   `json:"requests"` // for any number of ids
 	Failed   int64   `json:"failed"`   // of Requests
+	P50      float64 `json:"p50"`      // how long the ids of a request took to make: half of all …
+	P99      float64 `json:"p99"`      // … 99 of 100 …
+	Most     float64 `json:"most"`     // … all of them
 
 	ClockAt  float64 `json:"clockAt"` // what the node's clock says
 	LastAt   float64 `json:"lastAt"`  // the time in its last id; HasLast: there is one

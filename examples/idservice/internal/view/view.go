@@ -104,6 +104,7 @@ func (v *View) node(ctx context.Context, m node.Member) page.Node {
 	n.State, n.Error = s.State, s.Error
 	n.Worker, n.Owner, n.TTL, n.Renewed, n.Leases, n.Lost = s.Worker, s.Owner, s.TTL, s.Renewed, s.Leases, s.Lost
 	n.Issued, n.Rate, n.Requests, n.Failed = s.Issued, s.Rate, s.Requests, s.Failed
+	n.P50, n.P99, n.Most = s.P50, s.P99, s.Most
 	n.ClockAt, n.Drift, n.Skew = at(s.Now), s.Drift, s.SkewMS
 	if n.HasLast = s.Last != 0; n.HasLast {
 		n.LastAt = at(s.LastTime)

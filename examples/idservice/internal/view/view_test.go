@@ -24,7 +24,7 @@ func (f *fake) Look(ctx context.Context, id string) (node.Status, bool) {
 	}
 	now := time.Now()
 	return node.Status{
-		ID: id, State: node.Serving, Worker: 3, Issued: 10, Rate: 5, Lost: 1,
+		ID: id, State: node.Serving, Worker: 3, Issued: 10, Rate: 5, Lost: 1, P50: 1, P99: 2, P999: 3, Most: 4,
 		Now: now.Add(-time.Minute), Last: 1, LastTime: now.Add(-time.Second), MarkedTo: now.Add(time.Second),
 	}, true
 }
@@ -50,6 +50,7 @@ func TestView(t *testing.T) {
 	require.Equal(t, page.Totals{Issued: 10, Rate: 5, Serving: 1, Lost: 1, Proof: "none in 5"}, s.Totals)
 	a, mute := s.Nodes[0], s.Nodes[1]
 	require.Equal(t, "h", a.HTTP)
+	require.Equal(t, []float64{1, 2, 4}, []float64{a.P50, a.P99, a.Most})
 	require.InDelta(t, -60_000, a.ClockAt, 900)
 	require.InDelta(t, -1000, a.LastAt, 900)
 	require.InDelta(t, 1000, a.MarkAt, 900)

@@ -64,6 +64,7 @@ class Card {
     write(this.field("rate"), rate(node.rate));
     write(this.field("issued"), count(node.issued));
     write(this.field("requests"), node.failed > 0 ? `${count(node.requests)} · ${count(node.failed)} failed` : count(node.requests));
+    write(this.field("took"), node.most > 0 ? [node.p50, node.p99, node.most].map(brief).join(" · ") : "–");
     write(this.field("renewed"), node.worker < 0 ? "–" : `${seconds(node.renewed)} ago (${seconds(node.ttl)})`);
     write(this.field("leases"), `${count(node.leases)} · ${count(node.lost)}`);
     write(this.field("drift"), node.skew >= 1 ? `${span(node.drift)}, skew ${span(node.skew)}` : span(node.drift));
@@ -82,6 +83,12 @@ class Card {
 
     this.spark.add(node.rate);
   }
+}
+
+/** brief writes a duration that may be a part of a millisecond: 1.2 µs, 340 µs, 12.0 ms. */
+function brief(ms) {
+  if (ms >= 1000) return seconds(ms);
+  return ms >= 1 ? `${ms.toPrecision(3)} ms` : `${Number((ms * 1000).toPrecision(2))} µs`;
 }
 
 /** seconds writes a duration without a sign. */

@@ -12,6 +12,7 @@
     check("states", texts(".card .health"));
     check("workers", texts(".card .worker"));
     check("error", text("[data-node=n4] [data-field=error]"));
+    check("took", text("[data-node=n1] [data-field=took]"));
     check("drift", text("[data-node=n1] [data-field=drift]"));
     const track = $(".lane[data-node=n1] .track");
     check("lane", track.getAttribute("aria-label"));
