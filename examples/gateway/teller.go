@@ -39,7 +39,7 @@ func (t *teller) show(kind, text string) {
 
 func (t *teller) tell(ctx context.Context) error {
 	for _, chapter := range []func(context.Context) error{
-		t.begin, t.everyFile, t.policies, t.tiers, t.attack, t.restarts, t.keeps, t.isolation, t.shared, t.newRules, t.overhead,
+		t.begin, t.everyFile, t.policies, t.tiers, t.tokens, t.attack, t.restarts, t.keeps, t.isolation, t.shared, t.newRules, t.overhead,
 	} {
 		if err := chapter(ctx); err != nil {
 			return err
