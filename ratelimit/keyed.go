@@ -148,18 +148,25 @@ func (k *Keyed[K]) wall() time.Time {
 // takes nothing and tells whether one event would be admitted; a negative one is refused.
 // No allocation but for new keys.
 func (k *Keyed[K]) Take(key K, n int64) (d Decision) {
-	k.take(key, n, k.now(), &d, false)
+	h, s := k.shard(key)
+	s.bring(h)
+	s.take(k, key, h, n, k.now(), &d, false)
 	return d
 }
 
 // TakeAt is Take at a time that the caller has read.
 func (k *Keyed[K]) TakeAt(t time.Time, key K, n int64) (d Decision) {
-	k.take(key, n, k.at(t), &d, false)
+	h, s := k.shard(key)
+	s.take(k, key, h, n, k.at(t), &d, false)
 	return d
 }
 
 // Allow is Take of one event, without the words: the fastest.
-func (k *Keyed[K]) Allow(key K) bool { return k.take(key, 1, k.now(), nil, false) }
+func (k *Keyed[K]) Allow(key K) bool {
+	h, s := k.shard(key)
+	s.bring(h)
+	return s.take(k, key, h, 1, k.now(), nil, false)
+}
 
 // Peek tells what Take of one event would decide.
 func (k *Keyed[K]) Peek(key K) Decision { return k.Take(key, 0) }
@@ -172,14 +179,15 @@ func (k *Keyed[K]) Charge(key K, n int64) error {
 	if n <= 0 {
 		return fmt.Errorf("%w: %d", ErrCost, n)
 	}
-	if !k.take(key, n, k.now(), nil, true) {
+	h, s := k.shard(key)
+	if !s.take(k, key, h, n, k.now(), nil, true) {
 		return ErrFull
 	}
 	return nil
 }
 
-func (k *Keyed[K]) take(key K, n, now int64, d *Decision, force bool) bool {
-	h, s := k.shard(key)
+// take decides about n events of key, whose hash is h.
+func (s *table[K]) take(k *Keyed[K], key K, h uint64, n, now int64, d *Decision, force bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at, ok := s.find(h, key, now)

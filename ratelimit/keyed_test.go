@@ -467,7 +467,8 @@ func TestKeyedNoAllocations(t *testing.T) {
 func TestShardsAreWholeLines(t *testing.T) {
 	if unsafe.Sizeof(uintptr(0)) == 8 {
 		require.Zero(t, unsafe.Sizeof(table[string]{})%64)
-		require.LessOrEqual(t, unsafe.Offsetof(table[string]{}.wide), uintptr(64))
+		require.EqualValues(t, 64, unsafe.Offsetof(table[string]{}.mu))
+		require.EqualValues(t, 128, unsafe.Offsetof(table[string]{}.wide))
 		require.EqualValues(t, 64, unsafe.Sizeof(cell{}))
 		require.EqualValues(t, 32, unsafe.Sizeof(entry[string]{}))
 	}

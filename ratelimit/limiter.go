@@ -36,7 +36,8 @@ import (
 //
 // Hot path. One load of the pointer to the cell; one line of the cell, with all it takes
 // to decide; to admit, one compare-and-swap in that line. To refuse, no write: cores that
-// are being refused share the line and do not disturb each other. A cell is replaced when
+// are being refused share the line and do not disturb each other; and while it is certain
+// that nothing can be admitted, not even the clock (close). A cell is replaced when
 // its base has to move or the limit changes: under the lock its tat is set to frozen,
 // which is so far ahead that every caller ends on the path of refusal, where it looks
 // twice. So the rare event costs the usual path nothing.
@@ -57,13 +58,16 @@ type cell struct {
 }
 
 // Limiter keeps one rate in one process. It is safe for concurrent use, never blocks but
-// in Wait, and starts no goroutine. The zero Limiter denies everything.
+// in Wait, and starts no goroutine; a timer may hold it in memory for a second after it has
+// refused. The zero Limiter denies everything.
 type Limiter struct {
 	cell  atomic.Pointer[cell]
 	start time.Time  // the clock's zero, with its monotonic reading
 	mu    sync.Mutex // replacing the cell; the line
 	line  *line
 	holey atomic.Bool // there are holes in the line
+	shut  atomic.Bool // nothing can be admitted for a while, see close
+	opens int64       // when the timer that ends this fires; guarded by mu
 }
 
 // New makes a limiter that starts with its whole burst. ErrLimit if l cannot be kept.
@@ -87,11 +91,11 @@ func newCell(x pace, l *Limit, base, tat int64) *cell {
 func (l *Limiter) now() int64 { return int64(time.Since(l.start)) }
 
 // Allow admits one event or none. It does not allocate.
-func (l *Limiter) Allow() bool { return l.allow(l.now(), 1) }
+func (l *Limiter) Allow() bool { return !l.shut.Load() && l.allow(l.now(), 1) }
 
 // AllowN admits n events or none of them. It never admits a negative n nor one above the
 // burst. An n of 0 takes nothing and tells whether one event would be admitted.
-func (l *Limiter) AllowN(n int64) bool { return l.allow(l.now(), n) }
+func (l *Limiter) AllowN(n int64) bool { return !l.shut.Load() && l.allow(l.now(), n) }
 
 func (l *Limiter) allow(now, n int64) bool {
 	c := l.cell.Load()
@@ -110,11 +114,49 @@ func (l *Limiter) allow(now, n int64) bool {
 			if tat == frozen || l.holey.Load() {
 				return l.allowSlowly(now, n)
 			}
+			if tat+c.p-t-c.tol > c.e*int64(leastShut) {
+				l.close()
+			}
 			return false
 		}
 		if c.tat.CompareAndSwap(tat, next) {
 			return true
 		}
+	}
+}
+
+const (
+	// leastShut is how long nothing can be admitted for a limiter to be shut.
+	leastShut = 20 * time.Millisecond
+	// mostShut is how long it is shut at most, and how long a timer may hold it in memory.
+	mostShut = time.Second
+)
+
+// close lets Allow refuse without a look at the clock, which is nearly all that a refusal
+// costs, for half of the time in which nothing can be admitted: tat only moves away but
+// under the lock, and who holds it opens again (unlock). A timer ends the time. The other
+// half, at least 10 ms, is for timers that are late, as they are when all processors are
+// busy: by then Allow looks at the clock and is exact.
+func (l *Limiter) close() {
+	if !l.mu.TryLock() {
+		return
+	}
+	defer l.mu.Unlock()
+	c, now := l.cell.Load(), l.now()
+	if d := now - c.base; d < 0 || uint64(d) > c.horizon || l.holey.Load() {
+		return
+	}
+	wait := (c.tat.Load() + c.p - (now-c.base)*c.e - c.tol) / c.e
+	if wait < int64(leastShut) {
+		return
+	}
+	switch until := now + min(wait/2, int64(mostShut)); {
+	case l.opens <= now:
+		l.opens = until
+		l.shut.Store(true)
+		time.AfterFunc(time.Duration(until-now), func() { l.shut.Store(false) })
+	case l.opens <= until: // the timer that runs is early enough
+		l.shut.Store(true)
 	}
 }
 

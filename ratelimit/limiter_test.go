@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -352,4 +353,64 @@ func FuzzLimit(f *testing.F) {
 			require.Zero(t, admitted)
 		}
 	})
+}
+
+// TestShut: a limiter that refuses for long does so without looking at the clock, and
+// decides all the same as its twin, which is told the time.
+func TestShut(t *testing.T) {
+	shut := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		l := Limit{
+			Events: rapid.Int64Range(1, 50).Draw(rt, "events"),
+			Per:    time.Duration(rapid.Int64Range(int64(10*time.Millisecond), int64(10*time.Second)).Draw(rt, "per")),
+			Burst:  rapid.Int64Range(1, 4).Draw(rt, "burst"),
+		}
+		pauses := rapid.SliceOfN(rapid.Int64Range(0, 4*int64(l.Per)/l.Events), 1, 30).Draw(rt, "pauses")
+		costs := rapid.SliceOfN(rapid.Int64Range(1, l.Burst), len(pauses), len(pauses)).Draw(rt, "costs")
+		differ := -1
+		synctest.Test(t, func(*testing.T) {
+			lim, _ := New(l)
+			twin, _ := New(l)
+			check := func(i int, n int64) {
+				if twin.AllowAt(time.Now(), n).OK != lim.AllowN(n) {
+					differ = i
+				}
+				if lim.shut.Load() {
+					shut++
+				}
+			}
+			for i, pause := range pauses {
+				for range 3 {
+					check(i, costs[i])
+				}
+				if i%2 == 1 { // just before, and at, the moment at which it may admit
+					time.Sleep(max(twin.AllowAt(time.Now(), 0).RetryAfter-1, 0))
+					check(i, 1)
+					pause = 1
+				}
+				time.Sleep(time.Duration(pause))
+			}
+		})
+		require.Equal(rt, -1, differ)
+	})
+	require.NotZero(t, shut)
+}
+
+// TestShutOpens: what is given back or granted while a limiter refuses is had at once.
+func TestShutOpens(t *testing.T) {
+	lim, err := New(Limit{Events: 1, Per: time.Hour, Burst: 2})
+	require.NoError(t, err)
+	r, err := lim.Reserve(2, 0)
+	require.NoError(t, err)
+	require.False(t, lim.Allow())
+	require.True(t, lim.shut.Load())
+	require.False(t, lim.AllowN(0))
+	r.Cancel()
+	require.True(t, lim.Allow())
+	require.True(t, lim.Allow())
+	require.False(t, lim.Allow())
+	require.True(t, lim.shut.Load(), "again, by the same timer")
+	require.NoError(t, lim.SetLimit(Limit{Events: 1, Per: time.Hour, Burst: 3}))
+	require.True(t, lim.Allow())
+	require.False(t, lim.Allow())
 }

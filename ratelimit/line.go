@@ -55,8 +55,10 @@ type claim struct {
 	moved   chan struct{} // of a waiter: look again
 }
 
-// unlock releases the limiter's lock and lets Allow know whether there are holes.
+// unlock releases the limiter's lock and lets Allow know whether there are holes, and that
+// something may have been given back.
 func (l *Limiter) unlock() {
+	l.shut.Store(false)
 	if l.line != nil {
 		l.holey.Store(len(l.line.holes) > 0)
 	}

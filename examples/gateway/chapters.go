@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -15,8 +17,57 @@ import (
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/gate"
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/local"
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/rules"
+	"github.com/ashlar-go/ashlar/examples/gateway/internal/site"
 	"github.com/ashlar-go/ashlar/examples/gateway/internal/upstream"
 )
+
+// tokens: who shows one, what he may do with it, and what his request becomes.
+func (t *teller) tokens(ctx context.Context) error {
+	t.Chapter("Tokens, procedures and probes")
+	good, err := t.local.Token("ada", "search", time.Minute)
+	bare, bareErr := t.local.Token("ada", "read", time.Minute)
+	over, overErr := t.local.Token("ada", "search", -time.Minute)
+	if err := errors.Join(err, bareErr, overErr); err != nil {
+		return err
+	}
+	ask := func(path, token string) (local.Answer, error) {
+		return t.client.Do(ctx, local.Ask{Path: path, Token: token, From: local.Address(6000)})
+	}
+	a, err := ask("/find/print?limit=3", good)
+	if err != nil {
+		return err
+	}
+	var found site.Found
+	err = json.Unmarshal(a.Body, &found)
+	t.Check(err == nil && a.Status == http.StatusOK && len(found.Files) > 0 && len(found.Files) <= 3,
+		"GET /find/print?limit=3 becomes a call of Files.Find at a net/rpc server: %d files, the first %d told", found.Total, len(found.Files))
+	part := strings.Split(good, ".")
+	for _, c := range []struct {
+		what, path, token string
+		status            int
+	}{
+		{"nothing to be found is no failure", "/find/no-file-has-this-name", good, http.StatusNotFound},
+		{"a limit that is no number does not get there", "/find/print?limit=all", good, http.StatusBadRequest},
+		{"a token without the scope", "/find/print", bare, http.StatusForbidden},
+		{"one that is over", "/find/print", over, http.StatusUnauthorized},
+		{"one that says it needs no signature", "/find/print", "eyJhbGciOiJub25lIn0." + part[1] + ".", http.StatusUnauthorized},
+		{"one with another's claims", "/find/print", part[0] + "." + strings.Split(bare, ".")[1] + "." + part[2], http.StatusUnauthorized},
+		{"a probe for secrets", "/src/.env", "", http.StatusForbidden},
+	} {
+		a, err := ask(c.path, c.token)
+		if err != nil {
+			return err
+		}
+		t.Check(a.Status == c.status, "%s: HTTP %d", c.what, a.Status)
+	}
+	if a, err = ask(local.Escape("/all/", t.names[0]), good); err != nil {
+		return err
+	}
+	var both map[string]json.RawMessage
+	err = json.Unmarshal(a.Body, &both)
+	t.Check(err == nil && a.Status == http.StatusOK && len(both) == 2, "and one request for a file and for those of its name is two, answered as one: %d bytes", len(a.Body))
+	return nil
+}
 
 // restarts kills every backend of files, one after the other, under load.
 func (t *teller) restarts(ctx context.Context) error {

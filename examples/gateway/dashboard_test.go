@@ -41,7 +41,7 @@ func TestDashboard(t *testing.T) {
 	s := d.State()
 	require.Len(t, s.Gateways, 2)
 	require.Len(t, s.Pools, 2)
-	require.Len(t, s.Routes, 4)
+	require.Len(t, s.Routes, 6)
 	require.False(t, s.Real)
 
 	path := local.Escape("/src/", teller.names[0])

@@ -1,6 +1,6 @@
 // Command gateway is an API gateway made of ashlar's packages: ratelimit says how much, ring
 // says where, cache keeps what all may have, and httputil.ReverseProxy carries it there. It routes by host, path and
-// header, knows its clients by key and address, spreads load in eight ways over backends
+// header, knows its clients by key, token and address, turns requests into calls of procedures, spreads load in eight ways over backends
 // whose health it watches, retries within a budget, and changes its rules while it runs.
 //
 //	go run ./examples/gateway              two gateways, six backends, a story, then a dashboard

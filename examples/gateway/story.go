@@ -62,7 +62,7 @@ func story(args []string, stdout, stderr io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
-	err = t.Play(ctx, t.begin, t.everyFile, t.policies, t.tiers, t.attack, t.restarts, t.keeps, t.isolation, t.shared, t.newRules, t.overhead)
+	err = t.Play(ctx, t.begin, t.everyFile, t.policies, t.tiers, t.tokens, t.attack, t.restarts, t.keeps, t.isolation, t.shared, t.newRules, t.overhead)
 	if err != nil || o.check {
 		return err
 	}

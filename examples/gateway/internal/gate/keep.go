@@ -124,7 +124,7 @@ func (g *Gateway) askFor(ctx context.Context, w wanted) (*kept, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout.Or(defaultTimeout))
 	defer cancel()
-	ctx = context.WithValue(ctx, callKey{}, &call{id: rand.Text()[:16]})
+	ctx = context.WithValue(ctx, callKey{}, &call{id: rand.Text()[:16], trace: continues(nil)})
 	q, err := http.NewRequestWithContext(ctx, http.MethodGet, w.scheme+"://"+w.host+w.uri, nil)
 	if err != nil {
 		return nil, cache.ErrNotFound

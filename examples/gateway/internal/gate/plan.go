@@ -1,8 +1,6 @@
 package gate
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,7 +19,8 @@ type plan struct {
 	rules   *rules.Rules
 	proxies ratelimit.Proxies
 	ip      []ratelimit.Request // keys are put in for each request
-	keys    map[[sha256.Size]byte]*identity
+	people  *people
+	blocks  []block
 	routes  []*route // the most telling first
 	pools   []*pool
 }
@@ -31,12 +30,6 @@ type pool struct {
 	*upstream.Pool
 	rules rules.Pool
 	bound *ratelimit.Concurrency // nil: none
-}
-
-// identity is whom a key stands for.
-type identity struct {
-	id, user, tier string
-	requests       []ratelimit.Request // of the tier and of the user
 }
 
 type route struct {
@@ -52,7 +45,7 @@ func (g *Gateway) build(r *rules.Rules, old *plan) (p *plan, err error) {
 	if err := g.o.Limits.checkEdge(r); err != nil {
 		return nil, err
 	}
-	p = &plan{rules: r, keys: map[[sha256.Size]byte]*identity{}}
+	p = &plan{rules: r}
 	defer func() {
 		if err != nil {
 			p.retire(old)
@@ -64,22 +57,11 @@ func (g *Gateway) build(r *rules.Rules, old *plan) (p *plan, err error) {
 	if p.ip, err = requests("", r.IP); err != nil {
 		return nil, err
 	}
-	for _, k := range r.Keys {
-		id := &identity{id: k.ID, user: k.User, tier: k.Tier}
-		ofKey, err := requests("key:"+k.ID, r.Tiers[k.Tier])
-		if err != nil {
-			return nil, err
-		}
-		ofUser, err := requests("user:"+k.User, r.User)
-		if err != nil {
-			return nil, err
-		}
-		id.requests = append(ofKey, ofUser...)
-		var sum [sha256.Size]byte
-		if n, err := hex.Decode(sum[:], []byte(k.SHA256)); err != nil || n != len(sum) {
-			return nil, fmt.Errorf("%w: key %q", rules.ErrRules, k.ID)
-		}
-		p.keys[sum] = id
+	if p.people, err = know(r); err != nil {
+		return nil, err
+	}
+	if p.blocks, err = blocks(r.Block); err != nil {
+		return nil, err
 	}
 	for _, rp := range r.Pools {
 		one, err := g.buildPool(rp, old)
@@ -99,6 +81,12 @@ func (g *Gateway) build(r *rules.Rules, old *plan) (p *plan, err error) {
 		}
 		if one.requests, err = requests("route:"+rr.Name, rr.Limits); err != nil {
 			return nil, err
+		}
+		if rr.Gather != nil {
+			one.upstream = g.gather(one, p)
+			one.handler = g.guard(one, p, one.upstream)
+			p.routes = append(p.routes, one)
+			continue
 		}
 		i := slices.IndexFunc(p.pools, func(x *pool) bool { return x.Name() == rr.Pool })
 		if i < 0 {

@@ -2,12 +2,13 @@ package gate
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -34,11 +35,22 @@ func dialer(ctx context.Context, network, addr string) (net.Conn, error) {
 // call is what is known of a request.
 type call struct {
 	id      string
+	trace   trace
 	client  string // the address, as limits count it
 	who     *identity
 	bad     bool // it brought a key that is none
 	refused bool
 	cached  bool
+	blocked string // the rule by which it looks like an attack
+	body    []byte // of the call of a procedure that it is made
+}
+
+// welcome says that a request may have what a route leads to.
+func (c *call) welcome(r *route) bool {
+	if c.bad || c.blocked != "" {
+		return false
+	}
+	return r.Public || c.who != nil && c.who.may(r.Scopes)
 }
 
 type callKey struct{}
@@ -53,7 +65,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
 	g.underWay.Add(1)
 	defer g.underWay.Add(-1)
-	c := &call{id: rand.Text()[:16]}
+	c := &call{id: rand.Text()[:16], trace: continues(r.Header)}
 	out := &answer{ResponseWriter: w}
 	var found *route
 	defer func() {
@@ -97,7 +109,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.client = prefix.String()
-	c.who, c.bad = p.identify(r)
+	c.who, c.bad = p.people.identify(r)
+	c.blocked = p.blocked(r)
 	ctx, cancel := context.WithTimeout(context.WithValue(upstream.WithClientIP(r.Context(), c.client), callKey{}, c), found.Timeout.Or(defaultTimeout))
 	defer cancel()
 	if r.ContentLength != 0 {
@@ -120,30 +133,6 @@ func hasDots(path string) bool {
 	return false
 }
 
-// identify finds out whom a request is from. bad: it claims to know, wrongly.
-func (p *plan) identify(r *http.Request) (who *identity, bad bool) {
-	secret := ""
-	switch keys, auth := r.Header.Values("X-Api-Key"), r.Header.Values("Authorization"); {
-	case len(keys) == 0 && len(auth) == 0:
-		return nil, false
-	case len(keys) == 1 && len(auth) == 0:
-		secret = keys[0]
-	case len(keys) == 0 && len(auth) == 1:
-		scheme, token, _ := strings.Cut(auth[0], " ")
-		if !strings.EqualFold(scheme, "Bearer") {
-			return nil, true
-		}
-		secret = strings.TrimSpace(token)
-	default:
-		return nil, true // which one would it be?
-	}
-	if secret == "" || len(secret) > 256 {
-		return nil, true
-	}
-	who = p.keys[sha256.Sum256([]byte(secret))]
-	return who, who == nil
-}
-
 // chain puts together what a request of a route goes through.
 func (g *Gateway) chain(r *route, p *plan, to *pool) http.Handler {
 	proxy := &httputil.ReverseProxy{
@@ -154,12 +143,16 @@ func (g *Gateway) chain(r *route, p *plan, to *pool) http.Handler {
 		BufferPool:     &g.buffers,
 		ErrorLog:       slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
-	var next http.Handler = proxy
+	next := calling(r, proxy)
 	if to.bound != nil {
 		next = ratelimit.InFlight(to.bound, priority, nil)(next)
 	}
 	r.upstream = next
-	next = g.keeping(r, p, next)
+	return g.guard(r, p, g.keeping(r, p, next))
+}
+
+// guard lets those to next who may pass.
+func (g *Gateway) guard(r *route, p *plan, next http.Handler) http.Handler {
 	most := r.MaxBody
 	if most == 0 {
 		most = defaultBody
@@ -167,9 +160,20 @@ func (g *Gateway) chain(r *route, p *plan, to *pool) http.Handler {
 	admitted := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		c := callOf(q)
 		switch {
-		case c.bad || c.who == nil && !r.Public:
+		case c.blocked != "":
+			refuse(w, http.StatusForbidden, "The request looks like an attack.")
+			return
+		case c.bad:
+			w.Header().Set("WWW-Authenticate", `Bearer realm="gateway", error="invalid_token"`)
+			refuse(w, http.StatusUnauthorized, "A known key is needed, once, as X-API-Key or as Authorization: Bearer; or a token that is in force.")
+			return
+		case c.who == nil && !r.Public:
 			w.Header().Set("WWW-Authenticate", `Bearer realm="gateway"`)
-			refuse(w, http.StatusUnauthorized, "A known key is needed, once, as X-API-Key or as Authorization: Bearer.")
+			refuse(w, http.StatusUnauthorized, "A known key is needed, once, as X-API-Key or as Authorization: Bearer; or a token that is in force.")
+			return
+		case !c.welcome(r):
+			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="gateway", error="insufficient_scope", scope="%s"`, strings.Join(r.Scopes, " ")))
+			refuse(w, http.StatusForbidden, "The key or token has not all scopes that are needed here.")
 			return
 		case q.ContentLength > most:
 			w.Header().Set("Connection", "close")
@@ -217,7 +221,7 @@ func (p *plan) counted(r *route, c *call) []ratelimit.Request {
 	if c.who != nil {
 		out = append(out, c.who.requests...)
 	}
-	if c.who != nil || r.Public && !c.bad {
+	if c.welcome(r) {
 		// Who is not let in must not use up what all clients share.
 		out = append(out, r.requests...)
 	}
@@ -279,11 +283,36 @@ func rewrite(pr *httputil.ProxyRequest, r *route, p *plan) {
 		out.Header.Set("X-Tier", c.who.tier)
 	}
 	out.Header.Set("X-Request-Id", c.id)
+	c.trace.send(out.Header)
+	for name, value := range r.Send {
+		out.Header.Set(name, value)
+	}
+	if r.RPC != nil {
+		out.Method, out.Body, out.ContentLength = http.MethodPost, io.NopCloser(bytes.NewReader(c.body)), int64(len(c.body))
+		out.TransferEncoding = nil
+		out.URL.Path, out.URL.RawPath, out.URL.RawQuery = r.RPC.Path, "", ""
+		out.Header.Set("Content-Type", "application/json")
+		for _, name := range []string{"Connection", "Upgrade", "Expect", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"} {
+			out.Header.Del(name)
+		}
+	}
+	if r.RPC != nil || r.Shape != nil { // of which the gateway reads the answer, and all of it
+		out.Header.Del("Accept-Encoding")
+		out.Header.Del("Range")
+	}
 }
 
 // decorate changes an answer on its way to the client.
 func (r *route) decorate(res *http.Response, all *rules.Rules) error {
 	ownCORS(all, res.Header)
+	if r.RPC != nil {
+		if err := answerOf(r.RPC, callOf(res.Request).id, res); err != nil {
+			return err
+		}
+	}
+	if err := shape(r.Shape, res); err != nil {
+		return err
+	}
 	for _, name := range []string{"Ratelimit", "Ratelimit-Policy", "X-Request-Id"} {
 		res.Header.Del(name) // these are the gateway's own
 	}
@@ -299,6 +328,8 @@ func proxyError(w http.ResponseWriter, err error) {
 	var body *upstream.BodyError
 	var late interface{ Timeout() bool }
 	switch {
+	case errors.Is(err, errReply):
+		refuse(w, http.StatusBadGateway, "What would answer says what cannot be understood.")
 	case errors.As(err, &tooLarge):
 		refuse(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("A body may have %d bytes here.", tooLarge.Limit))
 	case errors.As(err, &body) && errors.Is(err, os.ErrDeadlineExceeded):
@@ -321,13 +352,26 @@ func proxyError(w http.ResponseWriter, err error) {
 
 // refuse writes a problem (RFC 9457).
 func refuse(w http.ResponseWriter, status int, detail string) {
-	b, err := json.Marshal(map[string]any{"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": detail})
-	if err != nil { // a map of strings and a number: cannot be
-		b = []byte("{}")
-	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
-	_, _ = w.Write(b)
+	_, _ = w.Write(problem(status, detail))
+}
+
+func problem(status int, detail string) []byte {
+	b, err := json.Marshal(map[string]any{"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": detail})
+	if err != nil { // a map of strings and a number: cannot be
+		return []byte("{}")
+	}
+	return b
+}
+
+// readError is why a body cannot be had, in terms that proxyError knows.
+func readError(err error) error {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return err
+	}
+	return &upstream.BodyError{Err: err}
 }
 
 func (g *Gateway) access(r *http.Request, c *call, route string, status int, bytes int64, took time.Duration) {
@@ -342,7 +386,8 @@ func (g *Gateway) access(r *http.Request, c *call, route string, status int, byt
 		slog.String("gateway", g.o.Name), slog.String("id", c.id), slog.String("client", c.client), slog.String("key", key),
 		slog.String("method", r.Method), slog.String("host", r.Host), slog.String("uri", r.URL.RequestURI()), slog.String("route", route),
 		slog.Int("status", status), slog.Int64("bytes", bytes), slog.Duration("took", took),
-		slog.Bool("limited", c.refused), slog.Bool("cached", c.cached))
+		slog.Bool("limited", c.refused), slog.Bool("cached", c.cached), slog.String("blocked", c.blocked),
+		slog.String("trace", c.trace.id), slog.String("span", c.trace.span), slog.String("parent", c.trace.parent))
 }
 
 // answer remembers the status and the length of an answer.

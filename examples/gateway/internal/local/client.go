@@ -31,8 +31,9 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Ask is a request.
 type Ask struct {
-	Path string
-	Key  string // empty: none
+	Path  string
+	Key   string // empty: none
+	Token string // empty: none
 	// From is the address that the proxy in front of the gateways, for which this client
 	// poses, forwards it for; empty: its own.
 	From    string
@@ -58,6 +59,9 @@ func (c *Client) Do(ctx context.Context, a Ask) (Answer, error) {
 		if value != "" {
 			r.Header.Set(name, value)
 		}
+	}
+	if a.Token != "" {
+		r.Header.Set("Authorization", "Bearer "+a.Token)
 	}
 	begun := time.Now()
 	res, err := c.http.Do(r)

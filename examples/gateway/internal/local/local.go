@@ -63,6 +63,7 @@ type Local struct {
 	Redis    *redis.Server // nil: none is installed
 	NoRedis  error         // why
 
+	login   *login
 	mu      sync.Mutex
 	servers []*http.Server // guarded by mu
 	wg      sync.WaitGroup
@@ -78,6 +79,9 @@ func New(ctx context.Context, o Options) (l *Local, err error) {
 	}()
 	if o.Gateways == 0 {
 		o.Gateways = 2
+	}
+	if l.login, err = newLogin(); err != nil {
+		return l, err
 	}
 	files := os.DirFS(o.Dir)
 	for _, id := range []string{"s1", "s2", "s3", "s4", "q1", "q2"} {
@@ -177,10 +181,20 @@ func (l *Local) Rules() *rules.Rules {
 			key("ada-1", FreeKey, "ada", "free"), key("bob-1", PremiumKey, "bob", "premium"), key("cyd-1", SearchKey, "cyd", "free"),
 			key("dee-1", SharedKey, "dee", "free"), key("eve-1", StandbyKey, "eve", "free"), key("op-1", OperatorKey, "op", "operator"),
 		},
+		Tokens: []rules.Token{l.login.rule()},
+		Block:  []rules.Block{{Name: "probe", In: "path", Match: `(?i)/\.env$|\.php$`}},
 		Routes: []rules.Route{
 			{Name: "src", Path: "/src/", Pool: Sources, Strip: true, Public: true, Methods: []string{"GET", "HEAD"}, Timeout: ms(10_000)},
 			{Name: "kept", Path: "/kept/", Pool: Sources, Strip: true, Public: true, Timeout: ms(10_000), Cache: hour},
 			{Name: "search", Path: "/search", Pool: Search, Cost: &cost, Timeout: ms(3000)},
+			{
+				Name: "find", Path: "/find/", Pool: Search, Timeout: ms(3000), Scopes: []string{"search"},
+				RPC: &rules.RPC{
+					Path: "/rpc", Method: "Files.Find", Version: "1.0", Params: map[string]string{"word": "string", "limit": "integer"},
+					Segments: []string{"word"}, Errors: map[string]int{"no such file": http.StatusNotFound},
+				},
+			},
+			{Name: "all", Path: "/all/", Timeout: ms(3000), Gather: map[string]string{"found": "/find/", "seen": "/src/"}},
 			{Name: "echo", Path: "/echo", Pool: Search, Timeout: ms(3000), MaxBody: 64 << 10},
 		},
 		Pools: []rules.Pool{sources, pool(Search, l.Backends[4:]...)},

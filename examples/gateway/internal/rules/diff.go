@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -30,11 +32,21 @@ func Diff(old, next *Rules) []string {
 	note("ip", old.IP, next.IP)
 	note("user", old.User, next.User)
 	entries(note, "tier", tiers(old), tiers(next))
-	entries(note, "key", list(old.Keys, func(k Key) (string, any) { return k.ID, []string{k.User, k.Tier, k.SHA256[:8]} }),
-		list(next.Keys, func(k Key) (string, any) { return k.ID, []string{k.User, k.Tier, k.SHA256[:8]} }))
+	entries(note, "key", list(old.Keys, func(k Key) (string, any) { return k.ID, keyEntry(k) }), list(next.Keys, func(k Key) (string, any) { return k.ID, keyEntry(k) }))
+	entries(note, "token", list(old.Tokens, func(t Token) (string, any) { return t.ID, t.veiled() }), list(next.Tokens, func(t Token) (string, any) { return t.ID, t.veiled() }))
+	entries(note, "block", list(old.Block, func(b Block) (string, any) { return b.Name, b }), list(next.Block, func(b Block) (string, any) { return b.Name, b }))
 	entries(note, "route", list(old.Routes, func(r Route) (string, any) { return r.Name, r }), list(next.Routes, func(r Route) (string, any) { return r.Name, r }))
 	entries(note, "pool", list(old.Pools, func(p Pool) (string, any) { return p.Name, p }), list(next.Pools, func(p Pool) (string, any) { return p.Name, p }))
 	return out
+}
+
+func keyEntry(k Key) any { return append([]string{k.User, k.Tier, k.SHA256[:8]}, k.Scopes...) }
+
+// veiled is the token's entry with a digest in the place of the key, which may be a secret.
+func (t Token) veiled() Token {
+	sum := sha256.Sum256([]byte(t.Key))
+	t.Key = "sha256:" + hex.EncodeToString(sum[:4])
+	return t
 }
 
 func tiers(r *Rules) map[string]any {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -26,9 +27,14 @@ const (
 	maxCost    = 1_000_000_000
 	maxWeight  = 1_000
 	maxTime    = Duration(24 * time.Hour)
+	maxLeeway  = Duration(10 * time.Minute)
 	maxEntries = 10_000 // of any list
 	maxNumber  = 1_000_000
 	maxBody    = 1 << 30
+	// What each request may be tried against.
+	maxPatterns = 100
+	maxPattern  = 1000 // bytes; and names in other lists
+	maxGather   = 20
 )
 
 // Read parses a file.
@@ -70,7 +76,8 @@ func (r *Rules) check() error {
 	if len(r.Routes) == 0 || len(r.Pools) == 0 {
 		return fmt.Errorf("at least one route and one pool are needed")
 	}
-	if len(r.Routes) > maxEntries || len(r.Pools) > maxEntries || len(r.Keys) > maxEntries || len(r.Tiers) > maxEntries || len(r.Trusted) > maxEntries {
+	if len(r.Routes) > maxEntries || len(r.Pools) > maxEntries || len(r.Keys) > maxEntries || len(r.Tiers) > maxEntries || len(r.Trusted) > maxEntries ||
+		len(r.Tokens) > maxPatterns || len(r.Block) > maxPatterns {
 		return fmt.Errorf("more than %d entries", maxEntries)
 	}
 	if _, err := r.Proxies(); err != nil {
@@ -89,6 +96,14 @@ func (r *Rules) check() error {
 	}
 	if err := r.checkKeys(); err != nil {
 		return err
+	}
+	if err := r.checkTokens(); err != nil {
+		return err
+	}
+	for _, b := range r.Block {
+		if err := b.check(); err != nil {
+			return fmt.Errorf("block %q: %w", b.Name, err)
+		}
 	}
 	if err := r.CORS.check(); err != nil {
 		return fmt.Errorf("cors: %w", err)
@@ -132,7 +147,56 @@ func (r *Rules) checkKeys() error {
 		case ids[k.ID] || hashes[string(sum)]:
 			return fmt.Errorf("key %q: twice", k.ID)
 		}
+		if err := checkScopes(k.Scopes); err != nil {
+			return fmt.Errorf("key %q: %w", k.ID, err)
+		}
 		ids[k.ID], hashes[string(sum)] = true, true
+	}
+	return nil
+}
+
+func (r *Rules) checkTokens() error {
+	ids := map[string]bool{}
+	for _, t := range r.Tokens {
+		_, known := r.Tiers[t.Tier]
+		switch _, err := t.Verifier(); {
+		case !isName(t.ID) || ids[t.ID]:
+			return fmt.Errorf("tokens need names, each once; %q is none or twice", t.ID)
+		case err != nil:
+			return fmt.Errorf("token %q: %w", t.ID, err)
+		case !known:
+			return fmt.Errorf("token %q: there is no tier %q", t.ID, t.Tier)
+		case t.Prefix != "" && !isName(t.Prefix):
+			return fmt.Errorf("token %q: prefix %q cannot be", t.ID, t.Prefix)
+		case t.Leeway < 0 || t.Leeway > maxLeeway:
+			return fmt.Errorf("token %q: leeway %v is not within 0 and %v", t.ID, t.Leeway, maxLeeway)
+		}
+		ids[t.ID] = true
+	}
+	return nil
+}
+
+// checkScopes admits what can stand in a token's list (RFC 6749, appendix A.4).
+func checkScopes(scopes []string) error {
+	for _, s := range scopes {
+		if s == "" || len(s) > 64 || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }) {
+			return fmt.Errorf("scope %q is none", s)
+		}
+	}
+	return nil
+}
+
+func (b *Block) check() error {
+	name, ok := strings.CutPrefix(b.In, "header:")
+	switch _, err := regexp.Compile(b.Match); {
+	case !isName(b.Name):
+		return fmt.Errorf("has no proper name")
+	case b.In != "path" && b.In != "query" && !(ok && isToken(name)):
+		return fmt.Errorf("in %q: there are path, query and header:NAME", b.In)
+	case b.Match == "" || len(b.Match) > maxPattern:
+		return fmt.Errorf("match is empty or longer than %d bytes", maxPattern)
+	case err != nil:
+		return err
 	}
 	return nil
 }
@@ -210,12 +274,16 @@ func (r *Route) check(pools map[string]bool) error {
 	switch {
 	case !isName(r.Name):
 		return fmt.Errorf("has no proper name")
-	case !strings.HasPrefix(r.Path, "/") || strings.Contains(r.Path, "/../") || strings.ContainsAny(r.Path, "?#"):
+	case !isPath(r.Path):
 		return fmt.Errorf("path %q is none", r.Path)
 	case !isHost(r.Host):
 		return fmt.Errorf("host %q is none", r.Host)
-	case !pools[r.Pool]:
+	case r.Gather == nil && !pools[r.Pool]:
 		return fmt.Errorf("there is no pool %q", r.Pool)
+	case r.Gather != nil && (r.Pool != "" || r.RPC != nil || r.Strip || len(r.Gather) == 0 || len(r.Gather) > maxGather):
+		return fmt.Errorf("gather has 1 to %d members, and goes without pool, rpc and strip", maxGather)
+	case r.Public && len(r.Scopes) > 0:
+		return fmt.Errorf("is public, so nobody is asked for scopes")
 	case r.Cost != nil && (*r.Cost < 0 || *r.Cost > maxCost):
 		return fmt.Errorf("cost %d is not within 0 and %d", *r.Cost, maxCost)
 	case r.MaxBody < 0 || r.MaxBody > maxBody:
@@ -226,7 +294,21 @@ func (r *Route) check(pools map[string]bool) error {
 			return fmt.Errorf("method %q is none", m)
 		}
 	}
-	for _, set := range []map[string]string{r.Headers, r.Set} {
+	for name, path := range r.Gather {
+		if name == "" || !isPath(path) {
+			return fmt.Errorf("gather: %q: path %q is none", name, path)
+		}
+	}
+	if err := r.RPC.check(r.Path); err != nil {
+		return fmt.Errorf("rpc: %w", err)
+	}
+	if err := r.Shape.check(); err != nil {
+		return fmt.Errorf("shape: %w", err)
+	}
+	if err := checkScopes(r.Scopes); err != nil {
+		return err
+	}
+	for _, set := range []map[string]string{r.Headers, r.Set, r.Send} {
 		for name, value := range set {
 			if !isToken(name) || strings.ContainsAny(value, "\r\n\x00") {
 				return fmt.Errorf("header %q cannot be", name)
@@ -237,6 +319,57 @@ func (r *Route) check(pools map[string]bool) error {
 		return err
 	}
 	return checkLimits("limits", r.Limits)
+}
+
+func (c *RPC) check(path string) error {
+	if c == nil {
+		return nil
+	}
+	switch {
+	case !isPath(c.Path):
+		return fmt.Errorf("path %q is none", c.Path)
+	case c.Method == "" || len(c.Method) > maxPattern || len(c.Params) > maxPattern:
+		return fmt.Errorf("method %q, or too many parameters", c.Method)
+	case c.Version != "" && c.Version != "1.0" && c.Version != "2.0":
+		return fmt.Errorf("there is no version %q; there are 1.0 and 2.0", c.Version)
+	case len(c.Segments) > 0 && !strings.HasSuffix(path, "/"):
+		return fmt.Errorf("segments need a route that ends in a slash")
+	}
+	for name, kind := range c.Params {
+		if name == "" || !slices.Contains(Types, kind) {
+			return fmt.Errorf("parameter %q: there is no type %q; there are %s", name, kind, strings.Join(Types, ", "))
+		}
+	}
+	seen := map[string]bool{}
+	for _, name := range c.Segments {
+		if kind := c.Params[name]; kind == "" || kind == "any" || seen[name] {
+			return fmt.Errorf("segment %q is no parameter, or twice", name)
+		}
+		seen[name] = true
+	}
+	for code, status := range c.Errors {
+		if status < 400 || status > 599 {
+			return fmt.Errorf("error %q: status %d is none of an error", code, status)
+		}
+	}
+	return nil
+}
+
+func (s *Shape) check() error {
+	if s == nil {
+		return nil
+	}
+	if len(s.Only) > maxPattern || len(s.Without) > maxPattern || len(s.Rename) > maxPattern {
+		return fmt.Errorf("more than %d members", maxPattern)
+	}
+	news := map[string]bool{}
+	for _, to := range s.Rename {
+		if to == "" || news[to] {
+			return fmt.Errorf("rename: %q is no name, or twice", to)
+		}
+		news[to] = true
+	}
+	return nil
 }
 
 func (p *Pool) check() error {
@@ -307,6 +440,11 @@ func times(all ...Duration) error {
 		}
 	}
 	return nil
+}
+
+// isPath says that a path is whole, and leads nowhere else.
+func isPath(s string) bool {
+	return strings.HasPrefix(s, "/") && !strings.Contains(s, "/../") && !strings.ContainsAny(s, "?#")
 }
 
 // isName admits what can stand in a log, a metric's label and a key of Redis as it is.

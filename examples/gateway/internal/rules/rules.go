@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/ashlar-go/ashlar/examples/gateway/internal/token"
 )
 
 // ErrRules is matched by whatever is wrong with a file of rules.
@@ -24,7 +26,9 @@ type Rules struct {
 	// Tiers are the limits of each key, by the name of its tier.
 	Tiers  map[string][]Limit `json:"tiers,omitempty"`
 	Keys   []Key              `json:"keys,omitempty"`
-	CORS   *CORS              `json:"cors,omitempty"` // nil: backends speak for themselves
+	Tokens []Token            `json:"tokens,omitempty"` // whose tokens are as good as a key
+	Block  []Block            `json:"block,omitempty"`  // requests that look like an attack
+	CORS   *CORS              `json:"cors,omitempty"`   // nil: backends speak for themselves
 	Routes []Route            `json:"routes"`
 	Pools  []Pool             `json:"pools"`
 }
@@ -47,10 +51,42 @@ type Limit struct {
 
 // Key admits who sends it.
 type Key struct {
-	ID     string `json:"id"`     // for logs and counts; not secret
-	SHA256 string `json:"sha256"` // of the secret, in hex
-	User   string `json:"user"`
-	Tier   string `json:"tier"`
+	ID     string   `json:"id"`     // for logs and counts; not secret
+	SHA256 string   `json:"sha256"` // of the secret, in hex
+	User   string   `json:"user"`
+	Tier   string   `json:"tier"`
+	Scopes []string `json:"scopes,omitempty"` // what it may do, for routes that ask
+}
+
+// Token is a key that JSON Web Tokens are signed with. Each user that one is made out to has
+// a tier's limits for himself. Two entries of an issuer are his old key and his new one.
+type Token struct {
+	ID       string `json:"id"`
+	Issuer   string `json:"issuer"`
+	Audience string `json:"audience"` // that names this gateway
+	Alg      string `json:"alg"`      // "HS256", "RS256", "ES256" or "EdDSA": this one alone
+	Key      string `json:"key"`      // a PUBLIC KEY in PEM; of HS256 the secret in base64
+	KeyID    string `json:"kid,omitempty"`
+	Tier     string `json:"tier"` // of users whose tokens name none that is known
+	// TierClaim names the claim that says a user's tier; empty: none does.
+	TierClaim string   `json:"tierClaim,omitempty"`
+	Prefix    string   `json:"prefix,omitempty"` // of users' names, so that they are not those of keys
+	Leeway    Duration `json:"leeway,omitempty"` // by how much clocks may differ
+}
+
+// Verifier checks the tokens.
+func (t *Token) Verifier() (*token.Verifier, error) {
+	return token.New(token.Options{
+		Issuer: t.Issuer, Audience: t.Audience, Alg: t.Alg, Key: t.Key, KeyID: t.KeyID,
+		TierClaim: t.TierClaim, Leeway: time.Duration(t.Leeway),
+	})
+}
+
+// Block refuses requests of which a part looks like an attack.
+type Block struct {
+	Name  string `json:"name"`
+	In    string `json:"in"`    // "path", "query" (both decoded), or "header:User-Agent"
+	Match string `json:"match"` // a regular expression, of package regexp
 }
 
 // Route says which requests go where. The most telling route wins: a host before none, the
@@ -61,9 +97,18 @@ type Route struct {
 	Path    string            `json:"path"`              // "/src/": all below; "/src": itself alone
 	Headers map[string]string `json:"headers,omitempty"` // all of these, with these values
 	Methods []string          `json:"methods,omitempty"` // all if empty
-	Pool    string            `json:"pool"`
+	Pool    string            `json:"pool,omitempty"`
 	Strip   bool              `json:"strip,omitempty"`  // the path up to its last slash is taken away
 	Public  bool              `json:"public,omitempty"` // needs no key
+	Scopes  []string          `json:"scopes,omitempty"` // all of which a key or a token must have
+	// RPC turns a request into a call of a procedure, and its result into the answer.
+	RPC *RPC `json:"rpc,omitempty"`
+	// Gather makes one JSON object of the answers of other routes: its members, and the
+	// paths of GETs that yield them. Instead of a pool. What is behind the route's path, and
+	// the query, are put behind each.
+	Gather map[string]string `json:"gather,omitempty"`
+	Send   map[string]string `json:"send,omitempty"`  // headers that the backend gets
+	Shape  *Shape            `json:"shape,omitempty"` // what becomes of answers in JSON
 	// Cost is what a request takes of every limit. Absent: 1. 0: nothing.
 	Cost    *int64            `json:"cost,omitempty"`
 	Limits  []Limit           `json:"limits,omitempty"`  // of all clients together
@@ -71,6 +116,28 @@ type Route struct {
 	MaxBody int64             `json:"maxBody,omitempty"` // of a request, in bytes; 0: 1 MiB
 	Cache   Duration          `json:"cache,omitempty"`   // how long answers to GET may be kept; 0: not
 	Set     map[string]string `json:"set,omitempty"`     // headers that the answer gets
+}
+
+// RPC is a procedure that a route stands for, called by JSON-RPC over POST.
+type RPC struct {
+	Path    string `json:"path"` // of the backend
+	Method  string `json:"method"`
+	Version string `json:"version,omitempty"` // "2.0" (or empty): parameters by name; "1.0": one object of them
+	// Params are the parameters and their types: "string", "integer", "number", "boolean",
+	// or "any" in a body. They come from the path, the query, or a body that is an object.
+	Params   map[string]string `json:"params,omitempty"`
+	Segments []string          `json:"segments,omitempty"` // parameters that the path's segments behind the route's are, in order
+	Errors   map[string]int    `json:"errors,omitempty"`   // the status for an error's code, or for its text if it has none
+}
+
+// Types of parameters.
+var Types = []string{"string", "integer", "number", "boolean", "any"}
+
+// Shape changes the members of an object.
+type Shape struct {
+	Only    []string          `json:"only,omitempty"`    // drop all others; empty: none
+	Without []string          `json:"without,omitempty"` // drop these
+	Rename  map[string]string `json:"rename,omitempty"`  // old to new, of what is left
 }
 
 // RequestCost is Cost with its default.

@@ -31,6 +31,70 @@ func TestParse(t *testing.T) {
 	require.Empty(t, Diff(r, r))
 }
 
+// tokens stands before "ip" in rules that believe tokens.
+const tokens = `"tokens": [{"id": "login", "issuer": "https://login", "audience": "api", "alg": "EdDSA", "key": "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAM5E2pucAXJyM7AmUs3IbtiMDoTnTVzTkujm5Vy3jkeE=\n-----END PUBLIC KEY-----\n", "tier": "free", "leeway": "5s"}],
+  "block": [{"name": "probe", "in": "header:User-Agent", "match": "(?i)scanner"}],
+  "ip": [`
+
+// procedure stands in the place of "cost" in a route that calls one.
+const procedure = `"rpc": {"path": "/rpc", "method": "m", "params": {"a": "integer", "b": "any"}, "segments": ["a"], "errors": {"-1": 404}}, "shape": {"only": ["x"], "rename": {"x": "y"}}, "scopes": ["read"], "send": {"X-A": "b"}, "cost": 0`
+
+func TestParseTokensAndProcedures(t *testing.T) {
+	text := strings.Replace(strings.Replace(good, `"ip": [`, tokens, 1), `"cost": 0`, procedure, 1)
+	r, err := Parse([]byte(text))
+	require.NoError(t, err)
+	lines := strings.Join(Diff(nil, r), "\n")
+	require.Contains(t, lines, "token login: new: ")
+	require.Contains(t, lines, "block probe: new: ")
+	require.NotContains(t, lines, "PUBLIC KEY", "it might be a secret")
+	require.Empty(t, Diff(r, r))
+
+	base := strings.Replace(strings.Replace(good, `"ip": [`, tokens, 1), `"cost": 0`, procedure, 1)
+	for _, c := range []struct{ from, to, says string }{
+		{`"id": "login"`, `"id": ""`, "tokens need names"},
+		{`"issuer": "https://login"`, `"issuer": ""`, "issuer"},
+		{`"audience": "api"`, `"audience": ""`, "audience"},
+		{`"alg": "EdDSA"`, `"alg": "none"`, "bad key"},
+		{`"alg": "EdDSA"`, `"alg": "RS256"`, "bad key"},
+		{`"alg": "EdDSA"`, `"alg": "HS256"`, "base64"},
+		{`BEGIN PUBLIC`, `BEGIN PRIVATE`, "PEM"},
+		{`"tier": "free", "leeway"`, `"tier": "gold", "leeway"`, `no tier "gold"`},
+		{`"leeway": "5s"`, `"leeway": "11m"`, "leeway"},
+		{`"leeway": "5s"`, `"leeway": "-1s"`, "leeway"},
+		{`"leeway": "5s"`, `"prefix": "a b"`, "prefix"},
+		{`"name": "probe"`, `"name": ""`, "proper name"},
+		{`header:User-Agent`, `body`, "there are path, query"},
+		{`header:User-Agent`, `header:`, "there are path, query"},
+		{`(?i)scanner`, ``, "match is empty"},
+		{`(?i)scanner`, `(`, "missing closing"},
+		{`(?i)scanner`, strings.Repeat("a", 1001), "longer than"},
+		{`(?i)scanner`, `(a{1000}){1000}`, "invalid repeat"},
+		{`"/rpc"`, `"rpc"`, `path "rpc"`},
+		{`"method": "m"`, `"method": ""`, "method"},
+		{`"method": "m"`, `"method": "m", "version": "3.0"`, "no version"},
+		{`"a": "integer"`, `"a": "int"`, "no type"},
+		{`"segments": ["a"]`, `"segments": ["c"]`, "segment"},
+		{`"segments": ["a"]`, `"segments": ["b"]`, "segment"},
+		{`"segments": ["a"]`, `"segments": ["a", "a"]`, "segment"},
+		{`"path": "/src/"`, `"path": "/src"`, "ends in a slash"},
+		{`{"-1": 404}`, `{"-1": 200}`, "status 200"},
+		{`"rename": {"x": "y"}`, `"rename": {"x": "y", "z": "y"}`, "twice"},
+		{`"rename": {"x": "y"}`, `"rename": {"x": ""}`, "no name"},
+		{`"scopes": ["read"]`, `"scopes": ["read write"]`, "scope"},
+		{`"scopes": ["read"]`, `"scopes": ["read"], "public": true`, "public"},
+		{`{"X-A": "b"}`, `{"X-A": "b\r\nX-B: c"}`, "cannot be"},
+		{`{"X-A": "b"}`, `{"Host": "b"}`, "cannot be"},
+		{`"pool": "sources", `, `"gather": {"a": "/b"}, `, "goes without"},
+		{procedure, `"gather": {"a": "/b"}`, "goes without"},
+		{`"pool": "sources", "rpc"`, `"gather": {}, "rpc"`, "gather has"},
+	} {
+		require.Contains(t, base, c.from)
+		_, err := Parse([]byte(strings.Replace(base, c.from, c.to, 1)))
+		require.ErrorIs(t, err, ErrRules, c.to)
+		require.ErrorContains(t, err, c.says, c.to)
+	}
+}
+
 // TestMalformedRules changes one thing in a good file at a time.
 func TestMalformedRules(t *testing.T) {
 	for _, c := range []struct{ from, to, says string }{

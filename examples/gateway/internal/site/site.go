@@ -3,6 +3,7 @@
 package site
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/rpc"
+	"net/rpc/jsonrpc"
 	"path"
 	"strings"
 	"sync"
@@ -45,6 +48,7 @@ type Found struct {
 //
 //	/…              the files
 //	/search?q=WORD  those whose name has the word
+//	/rpc            POST: Files.Find{word, limit} by JSON-RPC 1.0 does the same
 //	/echo           the request's body, and who it was for
 //	/healthz        whether it feels well
 func New(id string, files fs.FS, names []string) (*Server, error) {
@@ -118,6 +122,7 @@ func (s *Server) serve(l net.Listener) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "well") })
 	mux.HandleFunc("GET /search", s.search)
+	mux.HandleFunc("POST /rpc", s.procedures())
 	mux.HandleFunc("/echo", s.echo)
 	mux.Handle("/", http.FileServerFS(s.files))
 	server := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -146,26 +151,78 @@ func (s *Server) serve(l net.Listener) {
 }
 
 func (s *Server) search(w http.ResponseWriter, r *http.Request) {
-	q := strings.ToLower(r.FormValue("q"))
+	q := r.FormValue("q")
 	if q == "" {
 		http.Error(w, "q is empty", http.StatusBadRequest)
 		return
 	}
-	found := Found{Query: q, Files: []string{}}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(s.find(q, most))
+}
+
+// most is how many names a search tells.
+const most = 10
+
+func (s *Server) find(q string, most int) Found {
+	found := Found{Query: strings.ToLower(q), Files: []string{}}
 	for _, name := range s.names {
-		if strings.Contains(strings.ToLower(path.Base(name)), q) {
-			if found.Total++; len(found.Files) < 10 {
+		if strings.Contains(strings.ToLower(path.Base(name)), found.Query) {
+			if found.Total++; len(found.Files) < most {
 				found.Files = append(found.Files, name)
 			}
 		}
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(found)
+	return found
+}
+
+// procedures answers calls by net/rpc.
+func (s *Server) procedures() http.HandlerFunc {
+	server := rpc.NewServer()
+	if err := server.RegisterName("Files", Files{s}); err != nil { // its methods are below: cannot be
+		return func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		var out bytes.Buffer
+		if err := server.ServeRequest(jsonrpc.NewServerCodec(stream{r.Body, &out})); err != nil && out.Len() == 0 {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(out.Bytes())
+	}
+}
+
+// stream is one call and its reply.
+type stream struct {
+	io.ReadCloser
+	io.Writer
+}
+
+// Files are procedures for package net/rpc.
+type Files struct{ s *Server }
+
+// FindArgs are what Files.Find is called with.
+type FindArgs struct {
+	Word  string `json:"word"`
+	Limit int    `json:"limit"`
+}
+
+// Find tells the files whose name has the word.
+func (f Files) Find(args FindArgs, found *Found) error {
+	if args.Limit <= 0 {
+		args.Limit = most
+	}
+	if *found = f.s.find(args.Word, args.Limit); found.Total == 0 {
+		return errors.New("no such file")
+	}
+	return nil
 }
 
 // echo answers with the body, and says in headers what the gateway has told it.
 func (s *Server) echo(w http.ResponseWriter, r *http.Request) {
-	for _, name := range []string{"X-User", "X-Tier", "X-Forwarded-For", "X-Forwarded-Host", "X-Api-Key", "Authorization", "X-Request-Id"} {
+	for _, name := range []string{"X-User", "X-Tier", "X-Forwarded-For", "X-Forwarded-Host", "X-Api-Key", "Authorization", "X-Request-Id", "X-Team", "Traceparent", "Tracestate"} {
 		w.Header().Set("Saw-"+name, strings.Join(r.Header.Values(name), "|"))
 	}
 	w.Header().Set("Saw-Path", r.URL.Path)
