@@ -162,6 +162,10 @@ func (a *adaptive) mainHand() *head {
 	return a.headOf(a.front(inMain))
 }
 
+func (a *adaptive) worth(h *head) int {
+	return int(a.sketch.count(a.hash(h.pos))) + int(h.uses())
+}
+
 // spend takes n uses off an entry and tells the sketch of them.
 func (a *adaptive) spend(h *head, n uint32) {
 	if n == 0 {

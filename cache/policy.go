@@ -19,6 +19,8 @@ type policy interface {
 	used(h *head)
 	// evicted tells that the entry at pos leaves for lack of room, before remove.
 	evicted(pos uint32)
+	// worth is how many uses of a queued entry the policy lately counted; 0 if it counts none.
+	worth(h *head) int
 	// fit tells of a new bound, or of a new number of entries in a cache bound by weight.
 	fit(bound int64, entries int)
 }
@@ -104,6 +106,7 @@ func (b *base) oldest(l int, newcomer *head) *head {
 }
 
 func (b *base) used(*head)             {}
+func (b *base) worth(*head) int        { return 0 }
 func (b *base) evicted(uint32)         {}
 func (b *base) fit(bound int64, _ int) { b.bound = bound }
 
