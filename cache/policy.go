@@ -28,6 +28,7 @@ type policy interface {
 // entries finds what a policy needs of an entry by its place.
 type entries interface {
 	headAt(hash, pos uint32) *head
+	headsAt(hashes *[aheadSize]uint32, pos uint32, out *[aheadSize]*head)
 	weightOf(h *head) int64
 }
 

@@ -107,6 +107,12 @@ func (t *table[K]) find(h uint32, k K) *node[K] {
 	return nil
 }
 
+// both reads the two buckets that a look-up which misses is likely to need, so that it need
+// not wait for the one before it asks for the other.
+func (t *table[K]) both(h uint32) uint64 {
+	return t.buckets[t.home(h)].tags.Load() | t.buckets[t.after(h, 0, 0)].tags.Load()
+}
+
 // at returns the node that has hash h and place pos in the queues, or nil.
 func (t *table[K]) at(h, pos uint32) *node[K] {
 	tag, i := tagOf(h), t.home(h)
@@ -122,6 +128,17 @@ func (t *table[K]) at(h, pos uint32) *node[K] {
 			return nil
 		}
 		i = t.after(h, i, step)
+	}
+	return nil
+}
+
+// inBucket is at for bucket i alone, whose tags are w.
+func (t *table[K]) inBucket(i int, w, tag uint64, pos uint32) *head {
+	b := &t.buckets[i]
+	for m := match(w, tag); m != 0; m &= m - 1 {
+		if n := b.node[bits.TrailingZeros64(m)>>3].Load(); n != nil && n.pos == pos {
+			return &n.head
+		}
 	}
 	return nil
 }

@@ -130,7 +130,7 @@ const (
 func (c *Cache[K, V]) replace(e *entry[K, V], v V) bool {
 	s := c.stripe(e.hash)
 	t := c.table.Load()
-	if t.find(e.hash, e.key) == nil {
+	if t.both(e.hash) == 0 || t.find(e.hash, e.key) == nil {
 		return false
 	}
 	life, r := c.life(e.ttl), c.pack(v)
