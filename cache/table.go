@@ -17,7 +17,7 @@ import (
 // zero.
 //
 // Invariants, for readers beside one writer (all changes are made under Cache.mu):
-//   - an entry never moves within a table; growing makes a new table;
+//   - an entry never moves within a table; growing makes a new table (Cache.grow);
 //   - an insert raises passed before the entry can be seen, a removal lowers it after;
 //   - a node is stored before its tag and the tag is cleared before its node, so a reader
 //     that finds a tag finds the node, nothing, or another node whose key differs.
@@ -143,8 +143,9 @@ func (t *table[K]) inBucket(i int, w, tag uint64, pos uint32) *head {
 	return nil
 }
 
-// insert adds n, which must not be there. The table must have room.
-func (t *table[K]) insert(h uint32, n *node[K]) {
+// insert adds n, which must not be there, and returns the bucket that it came to. The table
+// must have room.
+func (t *table[K]) insert(h uint32, n *node[K]) int {
 	for i, step := t.home(h), 0; ; step++ {
 		b := &t.buckets[i]
 		w := b.tags.Load()
@@ -153,7 +154,7 @@ func (t *table[K]) insert(h uint32, n *node[K]) {
 			b.node[p].Store(n)
 			b.tags.Store(w | tagOf(h)<<(8*p))
 			t.n++
-			return
+			return i
 		}
 		if w>>56 != 0xff { // a full counter stays full: one look-up too many does no harm
 			b.tags.Store(w + 1<<56)
