@@ -32,6 +32,11 @@ type adaptive struct {
 	share   float64  // of the bound that the window may have
 	rng     uint64
 	byCount bool // the bound is a number of entries
+
+	next16  *[2]ahead // of each list; nil in small caches
+	unseen  [aheadSize]uint32
+	unseenN int
+	warm    uint64 // only so that reading ahead has a result
 }
 
 const (
@@ -44,6 +49,11 @@ const settleSteps = 4
 
 func newAdaptive(of entries, bound int64, expect int, byCount bool, s *shadows, share float64) *adaptive {
 	a := &adaptive{base: newBase(2, of, bound, expect), shadows: s, share: share, rng: 88172645463325252, byCount: byCount}
+	moved := a.moved
+	a.moved = func(hash, from, to uint32) {
+		a.unhint(from)
+		moved(hash, from, to)
+	}
 	a.fit(bound, 0)
 	return a
 }
@@ -54,6 +64,9 @@ func (a *adaptive) fit(bound int64, n int) {
 		a.sketch.entries = int(min(bound, 1<<40))
 	}
 	a.sketch.fit(n)
+	if n >= smallSketch && a.next16 == nil {
+		a.next16 = &[2]ahead{{from: none}, {from: none}}
+	}
 	a.resizeWindow()
 }
 
@@ -69,12 +82,12 @@ func (a *adaptive) full(w int64) bool {
 }
 
 func (a *adaptive) add(h *head, hash uint32, w int64) {
-	a.sketch.add(hash)
+	a.sight(hash)
 	win, main := &a.lists[inWindow], &a.lists[inMain]
 	if !a.full(w) {
 		a.put(inWindow, h, hash, w)
 		for win.weight > a.window && a.front(inWindow) != h.pos {
-			a.move(a.headOf(a.front(inWindow)), inMain)
+			a.move(a.first(inWindow), inMain)
 		}
 		return
 	}
@@ -84,9 +97,9 @@ func (a *adaptive) add(h *head, hash uint32, w int64) {
 	for range settleSteps {
 		switch {
 		case win.weight > a.window:
-			a.move(a.headOf(a.front(inWindow)), inMain)
+			a.move(a.first(inWindow), inMain)
 		case win.weight < a.window && main.n > 0:
-			a.move(a.headOf(a.front(inMain)), inWindow)
+			a.move(a.first(inMain), inWindow)
 		}
 	}
 	a.put(inWindow, h, hash, w)
@@ -137,7 +150,7 @@ func (a *adaptive) admit(cand, v uint32) bool {
 // windowHand gives used entries another round and stops at the first that is not used.
 func (a *adaptive) windowHand(newcomer *head) *head {
 	for range maxWalk {
-		h := a.headOf(a.front(inWindow))
+		h := a.first(inWindow)
 		n := h.uses()
 		if n == 0 && h != newcomer {
 			return h
@@ -152,14 +165,18 @@ func (a *adaptive) windowHand(newcomer *head) *head {
 // many rounds as it had uses.
 func (a *adaptive) mainHand() *head {
 	for range maxWalk {
-		h := a.headOf(a.front(inMain))
+		h := a.first(inMain)
 		if h.uses() == 0 {
 			return h
 		}
 		a.spend(h, 1)
 		a.move(h, inMain)
 	}
-	return a.headOf(a.front(inMain))
+	return a.first(inMain)
+}
+
+func (a *adaptive) worth(h *head) int {
+	return int(a.sketch.count(a.hash(h.pos))) + int(h.uses())
 }
 
 // spend takes n uses off an entry and tells the sketch of them.

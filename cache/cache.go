@@ -49,7 +49,9 @@ type Cache[K comparable, V any] struct {
 	_         [64]byte // what readers read, above, is not what writers write, below
 	mu        sync.Mutex
 	policy    policy
-	newcomer  *node[K] // queued, not yet in the table
+	newcomer  *node[K]  // queued, not yet in the table
+	next      *table[K] // that the table is being copied to, or nil; see grow
+	copied    int       // how many of its buckets are
 	hand      int
 	roundFrom int64
 	counters  counters

@@ -38,6 +38,23 @@ func check[K comparable, V any](t testing.TB, c *Cache[K, V]) {
 			require.Same(t, n, tab.at(h, n.pos))
 		}
 	}
+	if c.next != nil { // the copy holds what lies in the part that is copied, and nothing else
+		copied := 0
+		for i := range c.copied {
+			for p := range tab.buckets[i].node {
+				if n := tab.buckets[i].node[p].Load(); n != nil {
+					require.Same(t, n, c.next.find(c.hash.of(n.key), n.key))
+					copied++
+				}
+			}
+		}
+		require.Equal(t, copied, c.next.n)
+		in := 0
+		for range c.next.all() {
+			in++
+		}
+		require.Equal(t, copied, in)
+	}
 	require.Equal(t, len(seen), tab.n)
 	require.Equal(t, len(seen), c.Len())
 	require.Equal(t, weight, c.Weight())
@@ -81,4 +98,46 @@ func TestFillAndEvict(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestGrowthIsGradual: no insert copies more than a few buckets, and the table has grown
+// before it is too full, whatever happens meanwhile.
+func TestGrowthIsGradual(t *testing.T) {
+	c := newCache(t, Options[int, int]{Policy: Unbounded, Seed: 3})
+	growths := 0
+	for i := range 20_000 {
+		was, tab := c.copied, c.table.Load()
+		c.Set(i, i)
+		if c.table.Load() != tab {
+			growths++
+		} else if c.next != nil && len(tab.buckets) >= copyAtOnce {
+			require.LessOrEqual(t, c.copied-was, copyStep)
+		}
+		require.Less(t, tab.n, tab.room)
+		if i%3 == 0 {
+			c.Delete(i / 2)
+			c.Set(i/4, i)
+		}
+		if i%4999 == 0 || c.next != nil && i%401 == 0 {
+			check(t, c)
+		}
+	}
+	require.Greater(t, growths, 6)
+	check(t, c)
+	for i := 0; c.next == nil; i++ {
+		c.Set(100_000+i, i)
+	}
+	c.Clear()
+	check(t, c)
+	require.Zero(t, c.Len())
+
+	r := newCache(t, Options[int, int]{MaxEntries: 3000, Seed: 3})
+	for i := range 20_000 { // full, then wider by little
+		if i%1000 == 500 {
+			require.True(t, r.Resize(r.Bound()+300))
+		}
+		r.Set(i, i)
+	}
+	require.Equal(t, int(r.Bound()), r.Len())
+	check(t, r)
 }

@@ -86,6 +86,8 @@ func (p *sieve) victim(newcomer *head) *head {
 	}
 }
 
+func (p *sieve) worth(h *head) int { return int(min(h.uses(), 1)) }
+
 func (p *sieve) remove(pos uint32, w int64) {
 	if pos == p.hand {
 		p.hand = p.next(pos)
@@ -158,6 +160,8 @@ func (p *s3fifo) victim(newcomer *head) *head {
 	}
 	return p.oldest(inSmall, newcomer)
 }
+
+func (p *s3fifo) worth(h *head) int { return int(h.uses()) }
 
 // evicted leaves a ghost of what the small queue lets go.
 func (p *s3fifo) evicted(pos uint32) {
@@ -253,6 +257,8 @@ func (p *lfu) used(h *head) {
 		p.age()
 	}
 }
+
+func (p *lfu) worth(h *head) int { return p.list(h.pos) }
 
 func (p *lfu) victim(newcomer *head) *head {
 	for l := range p.lists {

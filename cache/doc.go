@@ -41,9 +41,9 @@
 // A hit is a hash and two reads of memory, of a bucket and of the entry; it takes no lock,
 // allocates nothing, and stores nothing after an entry's first few hits. A Set in place
 // takes one of many locks; a Set of a new key takes the cache's lock for one allocation and
-// one eviction, in constant time but for growth: until a cache has reached its bound its
-// table doubles now and then, which holds up writers, not readers, for some tens of
-// nanoseconds an entry.
+// one eviction, in constant time: until a cache has reached its bound its table doubles now
+// and then, but it is copied a few entries with every insert, and nobody waits for more than
+// its memory.
 //
 // An entry takes about 30 bytes beside key and value: a million of [string, uint64] with
 // times to live 70 bytes each, 40 of them the key's header and bytes and the value. Values of at most eight bytes without pointers,

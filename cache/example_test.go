@@ -137,3 +137,16 @@ func ExampleStats() {
 	fmt.Println(c.Stats())
 	// Output: 10 entries, weight 10 of 10, inserts 20, hits 95.2 %, evicted 10
 }
+
+func ExampleCache_Hot() {
+	c, _ := cache.New(cache.Options[string, int]{Policy: cache.LRU})
+	c.Set("a", 1)
+	c.Set("b", 2)
+	c.Get("a")
+	for k, i := range c.Hot() {
+		fmt.Println(k, i.Weight)
+	}
+	// Output:
+	// a 1
+	// b 1
+}

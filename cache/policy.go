@@ -19,6 +19,8 @@ type policy interface {
 	used(h *head)
 	// evicted tells that the entry at pos leaves for lack of room, before remove.
 	evicted(pos uint32)
+	// worth is how many uses of a queued entry the policy lately counted; 0 if it counts none.
+	worth(h *head) int
 	// fit tells of a new bound, or of a new number of entries in a cache bound by weight.
 	fit(bound int64, entries int)
 }
@@ -26,6 +28,7 @@ type policy interface {
 // entries finds what a policy needs of an entry by its place.
 type entries interface {
 	headAt(hash, pos uint32) *head
+	headsAt(hashes *[aheadSize]uint32, pos uint32, out *[aheadSize]*head)
 	weightOf(h *head) int64
 }
 
@@ -104,6 +107,7 @@ func (b *base) oldest(l int, newcomer *head) *head {
 }
 
 func (b *base) used(*head)             {}
+func (b *base) worth(*head) int        { return 0 }
 func (b *base) evicted(uint32)         {}
 func (b *base) fit(bound int64, _ int) { b.bound = bound }
 

@@ -17,7 +17,7 @@ import (
 // zero.
 //
 // Invariants, for readers beside one writer (all changes are made under Cache.mu):
-//   - an entry never moves within a table; growing makes a new table;
+//   - an entry never moves within a table; growing makes a new table (Cache.grow);
 //   - an insert raises passed before the entry can be seen, a removal lowers it after;
 //   - a node is stored before its tag and the tag is cleared before its node, so a reader
 //     that finds a tag finds the node, nothing, or another node whose key differs.
@@ -107,6 +107,12 @@ func (t *table[K]) find(h uint32, k K) *node[K] {
 	return nil
 }
 
+// both reads the two buckets that a look-up which misses is likely to need, so that it need
+// not wait for the one before it asks for the other.
+func (t *table[K]) both(h uint32) uint64 {
+	return t.buckets[t.home(h)].tags.Load() | t.buckets[t.after(h, 0, 0)].tags.Load()
+}
+
 // at returns the node that has hash h and place pos in the queues, or nil.
 func (t *table[K]) at(h, pos uint32) *node[K] {
 	tag, i := tagOf(h), t.home(h)
@@ -126,8 +132,20 @@ func (t *table[K]) at(h, pos uint32) *node[K] {
 	return nil
 }
 
-// insert adds n, which must not be there. The table must have room.
-func (t *table[K]) insert(h uint32, n *node[K]) {
+// inBucket is at for bucket i alone, whose tags are w.
+func (t *table[K]) inBucket(i int, w, tag uint64, pos uint32) *head {
+	b := &t.buckets[i]
+	for m := match(w, tag); m != 0; m &= m - 1 {
+		if n := b.node[bits.TrailingZeros64(m)>>3].Load(); n != nil && n.pos == pos {
+			return &n.head
+		}
+	}
+	return nil
+}
+
+// insert adds n, which must not be there, and returns the bucket that it came to. The table
+// must have room.
+func (t *table[K]) insert(h uint32, n *node[K]) int {
 	for i, step := t.home(h), 0; ; step++ {
 		b := &t.buckets[i]
 		w := b.tags.Load()
@@ -136,7 +154,7 @@ func (t *table[K]) insert(h uint32, n *node[K]) {
 			b.node[p].Store(n)
 			b.tags.Store(w | tagOf(h)<<(8*p))
 			t.n++
-			return
+			return i
 		}
 		if w>>56 != 0xff { // a full counter stays full: one look-up too many does no harm
 			b.tags.Store(w + 1<<56)

@@ -130,7 +130,7 @@ const (
 func (c *Cache[K, V]) replace(e *entry[K, V], v V) bool {
 	s := c.stripe(e.hash)
 	t := c.table.Load()
-	if t.find(e.hash, e.key) == nil {
+	if t.both(e.hash) == 0 || t.find(e.hash, e.key) == nil {
 		return false
 	}
 	life, r := c.life(e.ttl), c.pack(v)
@@ -306,13 +306,12 @@ func (c *Cache[K, V]) insert(e *entry[K, V], r raw, life uint32, rs *removals[K,
 		c.makeRoom(e.weight, rs)
 		c.newcomer = nil
 	}
-	t := c.table.Load()
-	if t.n >= t.room {
-		t = c.grow(t)
-	}
+	t := c.grow()
 	s.mu.Lock()
 	s.supersede(e.key)
-	t.insert(e.hash, n)
+	if at := t.insert(e.hash, n); c.next != nil && at < c.copied {
+		c.next.insert(e.hash, n)
+	}
 	s.mu.Unlock()
 	c.length.Store(int64(t.n))
 	if c.opts.Weigh != nil {
@@ -375,6 +374,9 @@ func (c *Cache[K, V]) hashOf(n *node[K]) uint32 {
 // unlink is the part of drop that needs n's stripe, too.
 func (c *Cache[K, V]) unlink(n *node[K], h uint32, cause Cause, rs *removals[K, V]) {
 	c.table.Load().remove(h, n)
+	if c.next != nil && c.next.find(h, n.key) == n {
+		c.next.remove(h, n)
+	}
 	c.note(n, cause, rs)
 }
 
@@ -399,21 +401,52 @@ func (c *Cache[K, V]) forget(n *node[K], cause Cause) {
 	}
 }
 
-// grow makes a table with room for twice as many entries, or as many as the bound allows.
-// Under mu; readers go on with the old one.
-func (c *Cache[K, V]) grow(t *table[K]) *table[K] {
-	want := 2 * t.room
-	if b := int(min(c.bound.Load(), 1<<40)); c.opts.Weigh == nil && b > t.room {
-		want = min(want, b)
+// grow sees to it that the table has room for one more, and returns it. Under mu.
+//
+// A table that is nearly full is copied to one twice as large, or as large as the bound
+// allows, a few buckets with every insert, so that no insert waits for all. Meanwhile the
+// old one stays what everybody reads and writes; what changes in its part that was copied
+// already, changes in the new one too. When all is copied, the new one takes its place. It
+// is there before the old one is full.
+func (c *Cache[K, V]) grow() *table[K] {
+	t := c.table.Load()
+	if c.next == nil {
+		byCount := c.opts.Weigh == nil && c.opts.Policy != Unbounded
+		bound := int(min(c.bound.Load(), 1<<40))
+		if t.n < t.room-t.room/8 || byCount && t.room >= bound {
+			return t
+		}
+		want := 2 * t.room
+		if byCount {
+			want = min(want, bound)
+		}
+		c.next, c.copied = newTable[K](want), 0
 	}
-	g := newTable[K](want)
-	for n := range t.all() {
-		g.insert(c.hashOf(n), n)
+	for range max(copyStep, copyAtOnce-len(t.buckets)) {
+		if c.copied == len(t.buckets) {
+			break
+		}
+		for p := range t.buckets[c.copied].node {
+			if n := t.buckets[c.copied].node[p].Load(); n != nil {
+				c.next.insert(c.hashOf(n), n)
+			}
+		}
+		c.copied++
 	}
-	c.table.Store(g)
+	if c.copied < len(t.buckets) {
+		return t
+	}
+	t = c.next
+	c.next, c.hand = nil, 0 // the sweep begins its round anew
+	c.table.Store(t)
 	c.refit()
-	return g
+	return t
 }
+
+const (
+	copyStep   = 2  // buckets copied with an insert: a half of all while the last eighth of the room fills
+	copyAtOnce = 32 // a table of half so many buckets or fewer is copied at once
+)
 
 // refit tells the policy how many entries there are to be.
 func (c *Cache[K, V]) refit() {
