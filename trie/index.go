@@ -22,7 +22,7 @@ type Options struct {
 	Base *Snapshot
 	// Dir, if not empty, makes the index durable: every update is written to a log in this
 	// folder, and bases are kept there. The folder is made if need be, and belongs to the
-	// index alone.
+	// index alone: as long as it is open, a second one gets ErrLocked.
 	Dir string
 	// Durability is what an update that returned survives, with Dir.
 	Durability Durability
@@ -84,7 +84,7 @@ type indexSearcher struct {
 
 // New returns an index. With Options.Dir it continues the one that is there; damage in a
 // file of it is a [CorruptError], but for an update that was being written when the power
-// went, which is undone.
+// went, which is undone. ErrLocked if the folder is open already.
 func New(o Options) (*Index, error) {
 	var err error
 	if o.Builder, err = o.Builder.withDefaults(); err != nil {
@@ -386,6 +386,9 @@ func (x *Index) Close() error {
 	}
 	x.mu.Unlock()
 	x.merging.Wait()
+	if x.log != nil { // only now does nothing write to the folder any more
+		err = errors.Join(err, x.log.lock.release())
+	}
 	return err
 }
 

@@ -14,6 +14,7 @@ import (
 
 // The folder of a durable index:
 //
+//	LOCK                    locked by who has the index open
 //	CURRENT                 which base, and the first log that is not in it
 //	base-0000000000000007   a snapshot's file
 //	log-0000000000000009    updates, oldest first; the logs after CURRENT's in order
@@ -32,6 +33,7 @@ import (
 // one twice does no harm.
 type logStore struct {
 	dir    string
+	lock   *folderLock
 	create func(path string) (logFile, error)
 	number uint64 // of the log that is written
 	file   logFile
@@ -61,7 +63,7 @@ func appendFile(path string) (logFile, error) {
 }
 
 // recover reads the folder into the index, or makes it hold the index if it is empty.
-func (x *Index) recover() error {
+func (x *Index) recover() (err error) {
 	l := &logStore{dir: x.o.Dir, create: x.o.create}
 	if l.create == nil {
 		l.create = appendFile
@@ -69,6 +71,14 @@ func (x *Index) recover() error {
 	if err := os.MkdirAll(l.dir, 0o755); err != nil {
 		return err
 	}
+	if l.lock, err = lockFolder(l.dir); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.lock.release())
+		}
+	}()
 	name, first, err := readCurrent(l.path(currentName))
 	if errors.Is(err, fs.ErrNotExist) {
 		l.sweep("", 1, 0)

@@ -71,7 +71,7 @@ func TestDurableIndex(t *testing.T) {
 	require.NoError(t, x.Close())
 	names, err := filepath.Glob(filepath.Join(o.Dir, "*"))
 	require.NoError(t, err)
-	require.Len(t, names, 3, "a base, a log and CURRENT: %v", names)
+	require.Len(t, names, 4, "a base, a log, CURRENT and LOCK: %v", names)
 	_, err = New(Options{Dir: o.Dir})
 	require.ErrorIs(t, err, ErrFoldMismatch)
 }
