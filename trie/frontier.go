@@ -50,7 +50,7 @@ type with[T any] struct {
 
 // before reports whether a's best term comes before b's.
 func before(a, b *entry, buf []byte) bool {
-	if a.best != b.best {
+	if a.best != b.best || planted(bugTies) {
 		return a.best > b.best
 	}
 	return beforeTie(a, b, buf)
@@ -76,7 +76,11 @@ func (f *frontier[T]) push(e with[T], buf []byte) {
 		f.heapPush(e, buf)
 		return
 	}
-	if n := len(f.entries); n-f.head >= f.limit {
+	limit := f.limit
+	if planted(bugFrontierShort) {
+		limit = max(limit-2, 1) // one of them is being looked into
+	}
+	if n := len(f.entries); n-f.head >= limit {
 		if !before(&e.entry, &f.entries[n-1].entry, buf) {
 			return
 		}

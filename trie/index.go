@@ -249,7 +249,7 @@ func (x *Index) update(term string, f func(v value, alive bool) (score uint64, k
 	of := x.now.Load()
 	v, alive, below := of.forUpdate(key)
 	score, keep := f(v, alive)
-	if !keep && !alive {
+	if !keep && (!alive || planted(bugNoTombstone)) {
 		return nil
 	}
 	if !alive {

@@ -88,7 +88,10 @@ func (c *layerCursor) start(of layers, since uint64, prefix []byte, limit int) {
 		c.base.start(of.base, prefix, limit)
 		return
 	}
-	c.base.start(of.base, prefix, 0)
+	if !planted(bugHeadUnderDelta) {
+		limit = 0 // how many of the base's are hidden is not known
+	}
+	c.base.start(of.base, prefix, limit)
 	c.deltas[0].start(of.active, prefix)
 	if of.frozen != nil {
 		c.deltas[1].start(of.frozen, prefix)
@@ -133,7 +136,7 @@ func (c *layerCursor) pull(i int) {
 		if !h.some {
 			return
 		}
-		if i > 0 && c.hidden(h, c.of.active) || i > 1 && c.hidden(h, c.of.frozen) {
+		if i > 0 && !(i == 1 && planted(bugFrozenShows)) && c.hidden(h, c.of.active) || i > 1 && c.hidden(h, c.of.frozen) {
 			continue
 		}
 		if h.seq > c.since && c.wasGiven(h.key) {
@@ -234,7 +237,7 @@ func (l *layers) items() iter.Seq2[item, error] {
 				}
 				key, of, some = next()
 			}
-			if some && bytes.Equal(key, k) {
+			if some && bytes.Equal(key, k) && !(of.deleted && planted(bugMergeRevives)) {
 				if !of.deleted && !give(key, of.value) {
 					return
 				}

@@ -176,6 +176,9 @@ func (x *Index) apply1(of *layers, payload []byte) error {
 		}
 		l.score, term = score, string(payload[at:])
 	case recordGone:
+		if planted(bugReplayRevives) {
+			return nil
+		}
 		l.deleted, term = true, string(payload[1:])
 	default:
 		return fmt.Errorf("a record of kind %d", payload[0])
@@ -216,6 +219,11 @@ func (l *logStore) encode(b, key []byte, of *leaf) []byte {
 }
 
 func (l *logStore) append(key []byte, of *leaf, sync bool) error {
+	if planted(bugLateLog) {
+		_, err := l.file.Write(l.record)
+		l.record = l.encode(l.record[:0], key, of)
+		return err
+	}
 	l.record = l.encode(l.record[:0], key, of)
 	if _, err := l.file.Write(l.record); err != nil {
 		return err
