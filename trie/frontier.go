@@ -71,6 +71,12 @@ func beforeTie(a, b *entry, buf []byte) bool {
 	return p < q
 }
 
+// worse reports whether what is no better than best cannot be among the results wanted.
+func (f *frontier[T]) worse(best uint64) bool {
+	n := len(f.entries)
+	return f.limit > 0 && n-f.head >= f.limit && best < f.entries[n-1].best
+}
+
 func (f *frontier[T]) push(e with[T], buf []byte) {
 	if f.limit == 0 {
 		f.heapPush(e, buf)

@@ -143,7 +143,7 @@ func (x *Index) search(query Query, scale func(uint64) float64) []Completion {
 	q.cursor.start(of, since, q.out.prefix, q.out.limit(x.o.Builder.WordStarts))
 	q.out.collect(&q.cursor, 0)
 	for edits := 1; edits <= q.out.edits && !q.out.full(); edits++ {
-		q.cursor.startFuzzy(&q.out.fuzzyQuery, edits)
+		q.cursor.startFuzzy(&q.out.fuzzyQuery, edits, q.out.limit(x.o.Builder.WordStarts))
 		q.out.collect(&q.cursor, uint8(edits))
 	}
 	list := own(q.out.list)

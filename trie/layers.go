@@ -99,13 +99,14 @@ func (c *layerCursor) start(of layers, since uint64, prefix []byte, limit int) {
 	c.fill()
 }
 
-// startFuzzy goes on with the terms that match with exactly so many edits.
-func (c *layerCursor) startFuzzy(q *fuzzyQuery, edits int) {
+// startFuzzy goes on with the terms that match with exactly so many edits; limit as in start.
+func (c *layerCursor) startFuzzy(q *fuzzyQuery, edits, limit int) {
 	c.edits = edits
-	c.fuzzy.start(c.of.base, q, edits)
 	if c.plain {
+		c.fuzzy.start(c.of.base, q, edits, limit)
 		return
 	}
+	c.fuzzy.start(c.of.base, q, edits, 0)
 	c.deltas[0].startFuzzy(c.of.active, q, edits)
 	if c.of.frozen != nil {
 		c.deltas[1].startFuzzy(c.of.frozen, q, edits)
@@ -208,7 +209,7 @@ func (h *hit) before(o *hit) bool {
 // release forgets the layers, so that a searcher at rest keeps none of them in memory.
 func (c *layerCursor) release() {
 	c.of = layers{}
-	c.base.s, c.fuzzy.s = nil, nil
+	c.base.s, c.fuzzy.found.s = nil, nil
 	for i := range c.deltas {
 		front := &c.deltas[i].front
 		clear(front.entries[:cap(front.entries)])
@@ -218,7 +219,7 @@ func (c *layerCursor) release() {
 	}
 	if cap(c.given) > 1<<12 {
 		c.given = nil
-		c.base.buf, c.fuzzy.buf, c.deltas[0].buf, c.deltas[1].buf = nil, nil, nil, nil
+		c.base.buf, c.fuzzy.found.buf, c.deltas[0].buf, c.deltas[1].buf = nil, nil, nil, nil
 	}
 	clear(c.given[:cap(c.given)])
 }
