@@ -140,6 +140,9 @@ var typed = sync.OnceValue(func() []string {
 		out = append(out, t)
 	}
 	rng.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
+	for i, t := range out {
+		out[i] = strings.Clone(t) // in the order of the questions: what was typed just came in, it is not far away
+	}
 	return out
 })
 
