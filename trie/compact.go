@@ -108,7 +108,11 @@ func (x *Index) merge(ctx context.Context, of *layers) error {
 			return err
 		}
 	}
-	x.now.Store(&layers{base: s, active: x.now.Load().active})
+	active := x.now.Load().active
+	if planted(bugMergeForgets) {
+		active = &delta{}
+	}
+	x.now.Store(&layers{base: s, active: active})
 	x.bases.Add(1)
 	return nil
 }

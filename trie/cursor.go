@@ -77,12 +77,12 @@ func (c *cursor) openGroup(group int, best uint64, path []byte) {
 	c.buf = append(c.buf, path...)
 	var r record
 	if read(c.s.arena, group, best, &r) {
-		c.push(&r, group, off, len(path))
+		c.push(&r, group, off, len(path), false)
 	}
 }
 
-func (c *cursor) push(r *record, pos, off, size int) {
-	c.front.push(with[struct{}]{entry: entry{r.best, pos, off, uint32(size), uint16(order(r.label, r.first)), false}}, c.buf)
+func (c *cursor) push(r *record, pos, off, size int, alone bool) {
+	c.front.push(with[struct{}]{entry: entry{r.best, pos, off, uint32(size), uint16(order(r.label, r.first)), alone}}, c.buf)
 }
 
 // walk goes down to prefix, of which done bytes lead to the group, and pushes what is there.
@@ -105,7 +105,7 @@ func (c *cursor) walk(prefix []byte, done, group int, best uint64) {
 		if done+1+n >= len(prefix) { // the prefix ends in this label
 			off := len(c.buf)
 			c.buf = append(c.buf, prefix[:done]...)
-			c.front.push(with[struct{}]{entry: entry{r.best, r.pos, off, uint32(done), uint16(order(true, r.first)), true}}, c.buf)
+			c.push(&r, r.pos, off, done, true)
 			return
 		}
 		if r.child == 0 {
@@ -203,7 +203,7 @@ func (c *cursor) pushNext(r *record, off, size int) {
 	}
 	var n record
 	if read(c.s.arena, r.next, r.best, &n) {
-		c.push(&n, r.next, off, size)
+		c.push(&n, r.next, off, size, false)
 	}
 }
 

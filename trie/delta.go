@@ -147,7 +147,7 @@ func (d *delta) put(key []byte, l leaf, below bool) {
 	n := d.nodes[view(key)]
 	l.born = l.seq
 	if n == nil {
-		if below {
+		if below && !planted(bugFilterMisses) {
 			word, bits := hideBits(key)
 			d.hides[word].Or(bits)
 		}
@@ -171,6 +171,9 @@ func (d *delta) put(key []byte, l leaf, below bool) {
 			return
 		}
 		n.best.Store(rank)
+		if planted(bugBestStops) {
+			return
+		}
 	}
 }
 

@@ -37,7 +37,8 @@
 //   - A damaged, cut or foreign file is a [CorruptError] when it is opened, and never a
 //     wrong suggestion. No file, forged ones included, makes a search panic or run on.
 //   - An Index with a folder loses no update that returned: with Synced not to a loss of
-//     power, with Written not to the end of the process.
+//     power, with Written not to the end of the process. Nobody else can open the folder
+//     meanwhile.
 //   - Whatever term or prefix comes in, of any length and any bytes, is an error or has no
 //     completions; nothing panics.
 //
@@ -59,8 +60,8 @@
 //	           term, up to MaxMemory, then disk
 //	Index.Add  about a microsecond; a merge writes the whole base anew, in the background,
 //	           on one core
-//	fuzzy      a tenth of a millisecond for one edit, several tenths for two; a third of
-//	           that where the first rune must be right
+//	fuzzy      a tenth of a millisecond or two for one edit, up to a few milliseconds for
+//	           two; a third of that where the first rune must be right
 //
 // All that is not an Index or a Builder may be used by any number of goroutines at once, a
 // Searcher by one; an Index by any number. The package starts goroutines in an Index only,

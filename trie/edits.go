@@ -119,7 +119,7 @@ func (s *editState) step(q *fuzzyQuery, e int, r rune) bool {
 			d = int(s.row>>(cellBits*c)) & cellMask
 			if q.runes[j-1] != r {
 				d++
-				if j > 1 && i > 1 && q.runes[j-1] == s.last && q.runes[j-2] == r {
+				if j > 1 && i > 1 && q.runes[j-1] == s.last && q.runes[j-2] == r && !planted(bugNoSwap) {
 					d = min(d, int(s.above>>(cellBits*c))&cellMask+1)
 				}
 				if c < 2*e {
@@ -144,7 +144,7 @@ func (s *editState) judge(e, least int) bool {
 	if int(s.best) < e {
 		return false // found with fewer edits
 	}
-	if int(s.best) <= least {
+	if int(s.best) <= least || int(s.best) <= e && planted(bugSureTooSoon) {
 		s.sure = true
 		return int(s.best) == e
 	}

@@ -12,6 +12,9 @@ var (
 	ErrCorrupt = errors.New("trie: corrupt")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("trie: closed")
+	// ErrLocked is returned by New if another Index, of this process or another, has the
+	// folder open.
+	ErrLocked = errors.New("trie: folder is locked")
 	// ErrEmptyTerm refuses a term that is empty, or that folds to nothing.
 	ErrEmptyTerm = errors.New("trie: empty term")
 	// ErrTermTooLong refuses a term longer than MaxTermBytes.

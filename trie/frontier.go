@@ -50,7 +50,7 @@ type with[T any] struct {
 
 // before reports whether a's best term comes before b's.
 func before(a, b *entry, buf []byte) bool {
-	if a.best != b.best {
+	if a.best != b.best || planted(bugTies) {
 		return a.best > b.best
 	}
 	return beforeTie(a, b, buf)
@@ -71,12 +71,22 @@ func beforeTie(a, b *entry, buf []byte) bool {
 	return p < q
 }
 
+// worse reports whether what is no better than best cannot be among the results wanted.
+func (f *frontier[T]) worse(best uint64) bool {
+	n := len(f.entries)
+	return f.limit > 0 && n-f.head >= f.limit && best < f.entries[n-1].best
+}
+
 func (f *frontier[T]) push(e with[T], buf []byte) {
 	if f.limit == 0 {
 		f.heapPush(e, buf)
 		return
 	}
-	if n := len(f.entries); n-f.head >= f.limit {
+	limit := f.limit
+	if planted(bugFrontierShort) {
+		limit = max(limit-2, 1) // one of them is being looked into
+	}
+	if n := len(f.entries); n-f.head >= limit {
 		if !before(&e.entry, &f.entries[n-1].entry, buf) {
 			return
 		}

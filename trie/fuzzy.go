@@ -1,21 +1,31 @@
 package trie
 
-import (
-	"math"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
-// fuzzyCursor produces the completions of a prefix with exactly so many edits, best first:
-// the search of cursor with an automaton that reads the paths. A group below which not
-// everything matches is looked through at once, and what cannot match never gets to the
-// frontier; below a path that matches for sure it goes on as cursor does.
+// fuzzyCursor produces the completions of a prefix with exactly so many edits, best first.
+//
+// First it walks, with an automaton that reads the paths, through all that may match and as
+// far down as it must to know: groups in their order, so that the best come early. What it
+// finds are nodes below which everything matches, and terms that do. These are the frontier
+// of an ordinary search, which comes then. When it is known how many results are wanted,
+// each of those nodes stands for one, and what is worse than so many of them is not walked
+// into: a frontier of all that is not decided yet would look into a little less, but to
+// keep it in order costs more than that.
 type fuzzyCursor struct {
-	s     *Snapshot
-	q     *fuzzyQuery
-	edits int
-	buf   []byte
-	front frontier[reading]
-	steps int // bytes that the search may still look into
+	found  cursor
+	q      *fuzzyQuery
+	edits  int
+	path   []byte // from the root to where the walk is
+	levels []fuzzyLevel
+}
+
+// fuzzyLevel is a group on the way of the walk.
+type fuzzyLevel struct {
+	pos  int    // of the record to be looked at next
+	best uint64 // of the one before, or of the parent
+	size int    // of the path of the group
+	at   reading
+	may  byteSet // first bytes of labels that may match
 }
 
 // reading is how far the automaton has come on a path: the last bytes of a path may be the
@@ -53,116 +63,67 @@ func (p *reading) end(q *fuzzyQuery, edits int) bool {
 	return int(p.state.best) == edits && int(p.state.read) >= min(q.exact, len(q.runes))
 }
 
-// start begins with the terms that match with exactly so many edits. The keys of one edit
-// stay valid when it starts with two.
-func (c *fuzzyCursor) start(s *Snapshot, q *fuzzyQuery, edits int) {
-	if edits == 1 {
-		c.buf = c.buf[:0]
+// start begins with the terms that match with exactly so many edits; limit > 0 promises
+// that no more than that many will be asked for. The keys of one edit stay valid when it
+// starts with two.
+func (c *fuzzyCursor) start(s *Snapshot, q *fuzzyQuery, edits, limit int) {
+	f := &c.found
+	buf := f.buf
+	f.keep = true
+	f.begin(s, limit)
+	if edits > 1 {
+		f.buf = buf
 	}
-	c.s, c.q, c.edits, c.steps = s, q, edits, s.maxSteps()
-	c.front.reset(0)
+	c.q, c.edits = q, edits
+	c.path, c.levels = c.path[:0], c.levels[:0]
 	if s.root != 0 {
-		c.pushGroup(s.root, s.best, 0, 0, reading{state: startEdits(q, edits)})
+		c.enter(s.root, s.best, reading{state: startEdits(q, edits)})
+		c.walk()
 	}
 }
 
-func (c *fuzzyCursor) push(r *record, pos, off, size int, alone bool, at reading) {
-	c.front.push(with[reading]{entry{r.best, pos, off, uint32(size), uint16(order(r.label, r.first)), alone}, at}, c.buf)
-}
+func (c *fuzzyCursor) next(h *hit) bool { return c.found.search(h) }
 
-// pushGroup pushes the records of a group that may match. Most cannot, and for most of
-// these their first byte is enough to see it.
-func (c *fuzzyCursor) pushGroup(pos int, best uint64, off, size int, at reading) {
+// enter goes down into a group, to which the path leads.
+func (c *fuzzyCursor) enter(pos int, best uint64, at reading) {
 	all := ^uint64(0)
-	may := byteSet{all, all, all, all}
-	whole := int(at.done) == size // the path does not end within a rune
-	if whole {
-		may = at.state.alive(c.q, c.edits)
+	l := fuzzyLevel{pos, best, len(c.path), at, byteSet{all, all, all, all}}
+	if int(at.done) == len(c.path) { // the path does not end within a rune
+		l.may = at.state.alive(c.q, c.edits)
 	}
+	c.levels = append(c.levels, l)
+}
+
+// walk looks at all that may match.
+func (c *fuzzyCursor) walk() {
+	f := &c.found
 	var r record
-	r.best = best
-	for c.steps > 0 {
-		found := seekSet(c.s.arena, pos, r.best, &may, true, &r)
-		c.steps -= r.next - pos
-		if !found {
-			return
+	for len(c.levels) > 0 && f.steps > 0 {
+		l := &c.levels[len(c.levels)-1]
+		some := seekSet(f.s.arena, l.pos, l.best, &l.may, true, &r)
+		f.steps -= r.next - l.pos
+		if !some || f.front.worse(r.best) { // then so is all that is behind it
+			c.levels = c.levels[:len(c.levels)-1]
+			continue
 		}
-		end := len(c.buf)
-		now, start := at, end
-		if whole {
-			now.done = 0 // what is behind the path can be read without it
-		} else {
-			c.buf = append(c.buf, c.buf[off:off+size]...)
-		}
-		if c.label(&r, start, &now) {
-			c.push(&r, r.pos, off, size, true, at)
-		}
-		c.buf = c.buf[:end]
+		size, at := l.size, l.at
+		l.pos, l.best = r.next, r.best
 		if r.last {
-			return
+			c.levels = c.levels[:len(c.levels)-1]
 		}
-		pos = r.next
-	}
-}
-
-// label appends a record's label to the path that starts at start and reads it. It is false
-// if nothing below matches.
-func (c *fuzzyCursor) label(r *record, start int, at *reading) bool {
-	if r.label {
-		c.buf = append(c.buf, r.first)
-		c.buf = c.s.symbols.appendDecoded(c.buf, c.s.arena[r.codes:r.codeEnd])
-	}
-	if !at.read(c.q, c.edits, c.buf[start:]) {
-		return false
-	}
-	return r.child != 0 || at.state.sure || at.end(c.q, c.edits)
-}
-
-func (c *fuzzyCursor) next(h *hit) bool {
-	a := c.s.arena
-	for !c.front.empty() {
-		e := c.front.pop(c.buf)
-		var r record
-		if !read(a, e.pos, math.MaxUint64, &r) {
-			return false
+		c.path = c.path[:size]
+		if r.label {
+			c.path = append(c.path, r.first)
+			c.path = f.s.symbols.appendDecoded(c.path, f.s.arena[r.codes:r.codeEnd])
 		}
-		r.best = e.best
-		off, size, at := e.path, int(e.size), e.extra
-		if !e.alone {
-			c.pushNext(&r, off, size, at)
+		switch {
+		case !at.read(c.q, c.edits, c.path):
+		case at.state.sure || r.child == 0 && at.end(c.q, c.edits):
+			off := len(f.buf)
+			f.buf = append(f.buf, c.path[:size]...)
+			f.push(&r, r.pos, off, size, true)
+		case r.child != 0:
+			c.enter(r.child, r.best, at)
 		}
-		start := len(c.buf)
-		c.buf = append(c.buf, c.buf[off:off+size]...)
-		for c.label(&r, start, &at) {
-			if r.child == 0 {
-				h.key, h.show, h.score = c.buf[start:len(c.buf):len(c.buf)], nil, r.best
-				if r.showEnd > 0 {
-					from := len(c.buf)
-					c.buf = c.s.symbols.appendDecoded(c.buf, a[r.show:r.showEnd])
-					h.show = c.buf[from:len(c.buf):len(c.buf)]
-				}
-				return true
-			}
-			if !at.state.sure {
-				c.pushGroup(r.child, r.best, start, len(c.buf)-start, at)
-				break
-			}
-			if c.steps--; c.steps < 0 || !read(a, r.child, r.best, &r) {
-				return false
-			}
-			c.pushNext(&r, start, len(c.buf)-start, at)
-		}
-	}
-	return false
-}
-
-// pushNext pushes the successor of r in a group where all match.
-func (c *fuzzyCursor) pushNext(r *record, off, size int, at reading) {
-	if r.last {
-		return
-	}
-	var n record
-	if read(c.s.arena, r.next, r.best, &n) {
-		c.push(&n, r.next, off, size, false, at)
 	}
 }

@@ -2,6 +2,7 @@ package trie
 
 import (
 	"cmp"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -87,21 +88,24 @@ func (m model) fuzzy(prefix string, k int, f Fuzzy, words bool) []Completion {
 
 func TestFuzzyAgainstDefinition(t *testing.T) {
 	rng := testkit.Rand(t)
-	sets := 600
-	if testing.Short() {
-		sets = 60
+	for asked := 0; asked < cases()/20; {
+		asked += checkFuzzy(t, rng)
 	}
-	for range sets {
-		m := randomModel(rng, rng.IntN(60))
-		words := rng.IntN(3) == 0
-		s := m.build(t, rng, BuilderOptions{Fold: FoldNone, WordStarts: words, HeadMin: 4 + rng.IntN(12), HeadK: 1 + rng.IntN(6)})
-		q := s.NewSearcher()
-		for range 20 {
-			prefix, k := randomPrefix(rng, m.keys()), 1+rng.IntN(12)
-			f := Fuzzy{MaxEdits: rng.IntN(4), OneFrom: 1 + rng.IntN(4), TwoFrom: 1 + rng.IntN(5), ExactRunes: rng.IntN(3)}
-			same(t, m.fuzzy(prefix, k, f, words), q.Search(Query{Prefix: prefix, K: k, Fuzzy: f}), "%d of %q %+v words %v", k, prefix, f, words)
-		}
+}
+
+// checkFuzzy compares one snapshot with its model and returns how many questions it asked.
+func checkFuzzy(t testing.TB, rng *rand.Rand) int {
+	const queries = 20
+	m := randomModel(rng, rng.IntN(60))
+	words := rng.IntN(3) == 0
+	s := m.build(t, rng, BuilderOptions{Fold: FoldNone, WordStarts: words, HeadMin: 4 + rng.IntN(12), HeadK: 1 + rng.IntN(6)})
+	q := s.NewSearcher()
+	for range queries {
+		prefix, k := randomPrefix(rng, m.keys()), 1+rng.IntN(12)
+		f := Fuzzy{MaxEdits: rng.IntN(4), OneFrom: 1 + rng.IntN(4), TwoFrom: 1 + rng.IntN(5), ExactRunes: rng.IntN(3)}
+		same(t, m.fuzzy(prefix, k, f, words), q.Search(Query{Prefix: prefix, K: k, Fuzzy: f}), "%d of %q %+v words %v", k, prefix, f, words)
 	}
+	return queries
 }
 
 func TestFuzzyExamples(t *testing.T) {

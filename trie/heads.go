@@ -226,7 +226,7 @@ func appendHead(b []byte, c *cursor, n heavyNode, headK int) []byte {
 	b = binary.AppendUvarint(b, n.best)
 	b = binary.AppendUvarint(b, uint64(n.group))
 	complete := 0
-	if n.count <= headK {
+	if n.count <= headK || planted(bugHeadIsAll) {
 		complete = 1
 	}
 	b = binary.AppendUvarint(b, uint64(min(n.count, headK)<<1|complete))

@@ -22,7 +22,7 @@ type Options struct {
 	Base *Snapshot
 	// Dir, if not empty, makes the index durable: every update is written to a log in this
 	// folder, and bases are kept there. The folder is made if need be, and belongs to the
-	// index alone.
+	// index alone: as long as it is open, a second one gets ErrLocked.
 	Dir string
 	// Durability is what an update that returned survives, with Dir.
 	Durability Durability
@@ -84,7 +84,7 @@ type indexSearcher struct {
 
 // New returns an index. With Options.Dir it continues the one that is there; damage in a
 // file of it is a [CorruptError], but for an update that was being written when the power
-// went, which is undone.
+// went, which is undone. ErrLocked if the folder is open already.
 func New(o Options) (*Index, error) {
 	var err error
 	if o.Builder, err = o.Builder.withDefaults(); err != nil {
@@ -143,7 +143,7 @@ func (x *Index) search(query Query, scale func(uint64) float64) []Completion {
 	q.cursor.start(of, since, q.out.prefix, q.out.limit(x.o.Builder.WordStarts))
 	q.out.collect(&q.cursor, 0)
 	for edits := 1; edits <= q.out.edits && !q.out.full(); edits++ {
-		q.cursor.startFuzzy(&q.out.fuzzyQuery, edits)
+		q.cursor.startFuzzy(&q.out.fuzzyQuery, edits, q.out.limit(x.o.Builder.WordStarts))
 		q.out.collect(&q.cursor, uint8(edits))
 	}
 	list := own(q.out.list)
@@ -249,7 +249,7 @@ func (x *Index) update(term string, f func(v value, alive bool) (score uint64, k
 	of := x.now.Load()
 	v, alive, below := of.forUpdate(key)
 	score, keep := f(v, alive)
-	if !keep && !alive {
+	if !keep && (!alive || planted(bugNoTombstone)) {
 		return nil
 	}
 	if !alive {
@@ -386,6 +386,9 @@ func (x *Index) Close() error {
 	}
 	x.mu.Unlock()
 	x.merging.Wait()
+	if x.log != nil { // only now does nothing write to the folder any more
+		err = errors.Join(err, x.log.lock.release())
+	}
 	return err
 }
 

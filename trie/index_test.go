@@ -63,46 +63,53 @@ func newLayered(t testing.TB, rng *rand.Rand, words bool) *layered {
 	return &layered{newIndex(t, Options{Builder: o, Base: m.build(t, rng, o), MaxDelta: math.MaxInt}), m, rng}
 }
 
+// TestIndexAgainstBruteForce compares indexes of one to three layers, with updates, ties and
+// deletes.
 func TestIndexAgainstBruteForce(t *testing.T) {
 	rng := testkit.Rand(t)
-	sets := 400
-	if testing.Short() {
-		sets = 40
-	}
-	for range sets {
-		x := newLayered(t, rng, rng.IntN(4) == 0)
-		words := x.o.Builder.WordStarts
-		check := func() {
-			keys := x.model.keys()
-			for range 20 {
-				prefix, k := randomPrefix(rng, keys), rng.IntN(12)
-				same(t, x.model.topK(prefix, k, words), x.TopK(prefix, k), "%d of %q", k, prefix)
-				f := Fuzzy{MaxEdits: rng.IntN(3), OneFrom: 1 + rng.IntN(3), TwoFrom: 1 + rng.IntN(4)}
-				same(t, x.model.fuzzy(prefix, k, f, words), x.Search(Query{Prefix: prefix, K: k, Fuzzy: f}), "%d of %q %+v", k, prefix, f)
-				same(t, x.model.matches(prefix, words), slices.Collect(x.Completions(prefix)), "all of %q", prefix)
-			}
-			for _, key := range keys {
-				score, ok := x.Score(key)
-				require.True(t, ok)
-				require.Equal(t, x.model[key].score, score)
-			}
-		}
-		x.change(t, rng.IntN(30))
-		check()
-		x.freeze()
-		x.change(t, rng.IntN(30))
-		check()
-		require.NoError(t, x.Compact(t.Context()))
-		require.Zero(t, x.Stats().Changed)
-		check()
-		require.Equal(t, len(x.model), x.Snapshot().Len())
-		x.change(t, 5)
-		check()
+	for asked := 0; asked < cases()/4; {
+		asked += checkIndex(t, rng)
 	}
 }
 
-func TestMergesInTheBackground(t *testing.T) {
-	rng := testkit.Rand(t)
+// checkIndex compares one index with its model and returns how many questions it asked.
+func checkIndex(t testing.TB, rng *rand.Rand) (asked int) {
+	x := newLayered(t, rng, rng.IntN(4) == 0)
+	words := x.o.Builder.WordStarts
+	check := func() {
+		keys := x.model.keys()
+		for range 20 {
+			asked += 3
+			prefix, k := randomPrefix(rng, keys), rng.IntN(12)
+			same(t, x.model.topK(prefix, k, words), x.TopK(prefix, k), "%d of %q", k, prefix)
+			f := Fuzzy{MaxEdits: rng.IntN(3), OneFrom: 1 + rng.IntN(3), TwoFrom: 1 + rng.IntN(4)}
+			same(t, x.model.fuzzy(prefix, k, f, words), x.Search(Query{Prefix: prefix, K: k, Fuzzy: f}), "%d of %q %+v", k, prefix, f)
+			same(t, x.model.matches(prefix, words), slices.Collect(x.Completions(prefix)), "all of %q", prefix)
+		}
+		for _, key := range keys {
+			score, ok := x.Score(key)
+			require.True(t, ok)
+			require.Equal(t, x.model[key].score, score)
+		}
+	}
+	x.change(t, rng.IntN(30))
+	check()
+	x.freeze()
+	x.change(t, rng.IntN(30))
+	check()
+	require.NoError(t, x.Compact(t.Context()))
+	require.Zero(t, x.Stats().Changed)
+	check()
+	require.Equal(t, len(x.model), x.Snapshot().Len())
+	x.change(t, 5)
+	check()
+	require.NoError(t, x.Close())
+	return asked
+}
+
+func TestMergesInTheBackground(t *testing.T) { checkMerges(t, testkit.Rand(t)) }
+
+func checkMerges(t testing.TB, rng *rand.Rand) {
 	var mu sync.Mutex
 	merges := 0
 	x := &layered{newIndex(t, Options{Builder: BuilderOptions{Fold: FoldNone}, MaxDelta: 50, OnCompact: func(_ Stats, err error) {

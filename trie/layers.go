@@ -88,7 +88,10 @@ func (c *layerCursor) start(of layers, since uint64, prefix []byte, limit int) {
 		c.base.start(of.base, prefix, limit)
 		return
 	}
-	c.base.start(of.base, prefix, 0)
+	if !planted(bugHeadUnderDelta) {
+		limit = 0 // how many of the base's are hidden is not known
+	}
+	c.base.start(of.base, prefix, limit)
 	c.deltas[0].start(of.active, prefix)
 	if of.frozen != nil {
 		c.deltas[1].start(of.frozen, prefix)
@@ -96,13 +99,14 @@ func (c *layerCursor) start(of layers, since uint64, prefix []byte, limit int) {
 	c.fill()
 }
 
-// startFuzzy goes on with the terms that match with exactly so many edits.
-func (c *layerCursor) startFuzzy(q *fuzzyQuery, edits int) {
+// startFuzzy goes on with the terms that match with exactly so many edits; limit as in start.
+func (c *layerCursor) startFuzzy(q *fuzzyQuery, edits, limit int) {
 	c.edits = edits
-	c.fuzzy.start(c.of.base, q, edits)
 	if c.plain {
+		c.fuzzy.start(c.of.base, q, edits, limit)
 		return
 	}
+	c.fuzzy.start(c.of.base, q, edits, 0)
 	c.deltas[0].startFuzzy(c.of.active, q, edits)
 	if c.of.frozen != nil {
 		c.deltas[1].startFuzzy(c.of.frozen, q, edits)
@@ -133,7 +137,7 @@ func (c *layerCursor) pull(i int) {
 		if !h.some {
 			return
 		}
-		if i > 0 && c.hidden(h, c.of.active) || i > 1 && c.hidden(h, c.of.frozen) {
+		if i > 0 && !(i == 1 && planted(bugFrozenShows)) && c.hidden(h, c.of.active) || i > 1 && c.hidden(h, c.of.frozen) {
 			continue
 		}
 		if h.seq > c.since && c.wasGiven(h.key) {
@@ -205,7 +209,7 @@ func (h *hit) before(o *hit) bool {
 // release forgets the layers, so that a searcher at rest keeps none of them in memory.
 func (c *layerCursor) release() {
 	c.of = layers{}
-	c.base.s, c.fuzzy.s = nil, nil
+	c.base.s, c.fuzzy.found.s = nil, nil
 	for i := range c.deltas {
 		front := &c.deltas[i].front
 		clear(front.entries[:cap(front.entries)])
@@ -215,7 +219,7 @@ func (c *layerCursor) release() {
 	}
 	if cap(c.given) > 1<<12 {
 		c.given = nil
-		c.base.buf, c.fuzzy.buf, c.deltas[0].buf, c.deltas[1].buf = nil, nil, nil, nil
+		c.base.buf, c.fuzzy.found.buf, c.deltas[0].buf, c.deltas[1].buf = nil, nil, nil, nil
 	}
 	clear(c.given[:cap(c.given)])
 }
@@ -234,7 +238,7 @@ func (l *layers) items() iter.Seq2[item, error] {
 				}
 				key, of, some = next()
 			}
-			if some && bytes.Equal(key, k) {
+			if some && bytes.Equal(key, k) && !(of.deleted && planted(bugMergeRevives)) {
 				if !of.deleted && !give(key, of.value) {
 					return
 				}

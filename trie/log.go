@@ -14,6 +14,7 @@ import (
 
 // The folder of a durable index:
 //
+//	LOCK                    locked by who has the index open
 //	CURRENT                 which base, and the first log that is not in it
 //	base-0000000000000007   a snapshot's file
 //	log-0000000000000009    updates, oldest first; the logs after CURRENT's in order
@@ -32,6 +33,7 @@ import (
 // one twice does no harm.
 type logStore struct {
 	dir    string
+	lock   *folderLock
 	create func(path string) (logFile, error)
 	number uint64 // of the log that is written
 	file   logFile
@@ -61,7 +63,7 @@ func appendFile(path string) (logFile, error) {
 }
 
 // recover reads the folder into the index, or makes it hold the index if it is empty.
-func (x *Index) recover() error {
+func (x *Index) recover() (err error) {
 	l := &logStore{dir: x.o.Dir, create: x.o.create}
 	if l.create == nil {
 		l.create = appendFile
@@ -69,6 +71,14 @@ func (x *Index) recover() error {
 	if err := os.MkdirAll(l.dir, 0o755); err != nil {
 		return err
 	}
+	if l.lock, err = lockFolder(l.dir); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.lock.release())
+		}
+	}()
 	name, first, err := readCurrent(l.path(currentName))
 	if errors.Is(err, fs.ErrNotExist) {
 		l.sweep("", 1, 0)
@@ -166,6 +176,9 @@ func (x *Index) apply1(of *layers, payload []byte) error {
 		}
 		l.score, term = score, string(payload[at:])
 	case recordGone:
+		if planted(bugReplayRevives) {
+			return nil
+		}
 		l.deleted, term = true, string(payload[1:])
 	default:
 		return fmt.Errorf("a record of kind %d", payload[0])
@@ -206,6 +219,11 @@ func (l *logStore) encode(b, key []byte, of *leaf) []byte {
 }
 
 func (l *logStore) append(key []byte, of *leaf, sync bool) error {
+	if planted(bugLateLog) {
+		_, err := l.file.Write(l.record)
+		l.record = l.encode(l.record[:0], key, of)
+		return err
+	}
 	l.record = l.encode(l.record[:0], key, of)
 	if _, err := l.file.Write(l.record); err != nil {
 		return err

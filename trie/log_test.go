@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,8 +43,9 @@ func copyDir(t testing.TB, from string) (string, error) {
 	return to, nil
 }
 
-func TestDurableIndex(t *testing.T) {
-	rng := testkit.Rand(t)
+func TestDurableIndex(t *testing.T) { checkDurable(t, testkit.Rand(t)) }
+
+func checkDurable(t testing.TB, rng *rand.Rand) {
 	dir := filepath.Join(t.TempDir(), "deep", "down")
 	o := Options{Dir: dir, Builder: BuilderOptions{Fold: FoldNone, WordStarts: true}, MaxDelta: 60}
 	x := &layered{newIndex(t, o), model{}, rng}
@@ -71,7 +73,7 @@ func TestDurableIndex(t *testing.T) {
 	require.NoError(t, x.Close())
 	names, err := filepath.Glob(filepath.Join(o.Dir, "*"))
 	require.NoError(t, err)
-	require.Len(t, names, 3, "a base, a log and CURRENT: %v", names)
+	require.Len(t, names, 4, "a base, a log, CURRENT and LOCK: %v", names)
 	_, err = New(Options{Dir: o.Dir})
 	require.ErrorIs(t, err, ErrFoldMismatch)
 }
@@ -96,7 +98,7 @@ func TestCutLog(t *testing.T) {
 		moments = append(moments, moment{info.Size(), x.model.matches("", false)})
 	}
 	note()
-	for range 15 {
+	for range 6 {
 		x.change(t, 1)
 		note()
 	}
@@ -196,7 +198,7 @@ func (f faultyFile) Sync() error {
 // there when the index is opened again; what did not may be, if it was the last.
 func TestFailingDisk(t *testing.T) {
 	other := build(t, BuilderOptions{}, "other", 1)
-	for n := range 60 {
+	for n := 0; ; n++ {
 		dir := t.TempDir()
 		left := n
 		o := Options{Dir: dir, create: func(path string) (logFile, error) {
@@ -224,15 +226,15 @@ func TestFailingDisk(t *testing.T) {
 			}
 			failed = x.err != nil
 		}
-		for i := range 12 {
+		for i := range 6 {
 			term := fmt.Sprint("term ", i)
 			do(x.Set(term, uint64(i)), func(m map[string]uint64) { m[term] = uint64(i) })
 			switch {
 			case failed:
-			case i == 4:
+			case i == 2:
 				_ = x.Compact(t.Context())
 				failed = x.err != nil
-			case i == 8:
+			case i == 4:
 				_, err := x.Swap(other)
 				do(err, func(m map[string]uint64) { clear(m); m["other"] = 1 })
 			}
@@ -248,8 +250,9 @@ func TestFailingDisk(t *testing.T) {
 			require.Equal(t, want, got, "operation %d", n)
 		}
 		require.NoError(t, again.Close())
-		if n == 59 {
-			require.Nil(t, maybe, "the script has fewer operations than this test tries")
+		if left >= 0 {
+			require.Greater(t, n, 15, "operations of the script, all of which failed once")
+			return
 		}
 	}
 }

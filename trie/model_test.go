@@ -2,6 +2,7 @@ package trie
 
 import (
 	"cmp"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -10,6 +11,16 @@ import (
 
 	"github.com/stretchr/testify/require"
 )
+
+var casesFlag = flag.Int("trie.cases", 200_000, "random questions for the comparisons with brute force, a quarter of it for those of an index")
+
+// cases is how many questions a test asks, a tenth of the flag in short mode.
+func cases() int {
+	if testing.Short() {
+		return *casesFlag / 10
+	}
+	return *casesFlag
+}
 
 // model is the oracle: a map from folded term to what belongs to it, and every answer by
 // looking at all of it.

@@ -65,7 +65,7 @@ func (q *Searcher) Search(query Query) []Completion {
 		if q.out.full() {
 			break
 		}
-		q.fuzzy.start(q.s, &q.out.fuzzyQuery, edits)
+		q.fuzzy.start(q.s, &q.out.fuzzyQuery, edits, q.out.limit(q.s.aliases))
 		q.out.collect(&q.fuzzy, uint8(edits))
 	}
 	return q.out.list
@@ -111,12 +111,12 @@ func (o *results) begin(query Query, fold Fold, aliases bool) bool {
 	return true
 }
 
-// limit is the number of hits that will be asked for, 0 if that depends on them.
+// limit is the number of hits that will still be asked for, 0 if that depends on them.
 func (o *results) limit(aliases bool) int {
 	if aliases || o.query.Filter != nil {
 		return 0
 	}
-	return o.query.K
+	return o.query.K - len(o.list)
 }
 
 func (o *results) full() bool { return len(o.list) >= o.query.K }

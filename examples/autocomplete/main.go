@@ -1,6 +1,7 @@
 // Command autocomplete suggests what people are about to type, made of ashlar's packages:
-// trie finds completions, ring places ranges of terms on nodes, lsm keeps the log of
-// searches and everybody's history.
+// trie finds completions, ring places ranges of terms on nodes, cache keeps answers for hot
+// prefixes, ratelimit holds floods back, lsm keeps the log of searches and everybody's
+// history.
 //
 //	go run ./examples/autocomplete               three nodes, a router, and a story; then a page to type into
 //	go run ./examples/autocomplete -check        the story alone; the last line counts what it proved

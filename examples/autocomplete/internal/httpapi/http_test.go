@@ -91,8 +91,18 @@ func TestAPI(t *testing.T) {
 	require.NoError(t, c.Settled(t.Context()))
 	require.Equal(t, []string{"redo"}, ask("/api/v1/trending"))
 	require.Equal(t, "redo", ask("/api/v1/suggestions?prefix=re")[0])
+	personal := func() router.Suggestion {
+		t.Helper()
+		code, said, _ := do(t, "POST", url+"/api/v1/suggestions/batch", `{"user": "ada", "queries": [{"prefix": "re", "limit": 1}]}`)
+		require.Equal(t, 200, code, said)
+		var batch struct{ Results []router.Response }
+		require.NoError(t, json.Unmarshal([]byte(said), &batch))
+		return batch.Results[0].Suggestions[0]
+	}
+	require.Equal(t, router.Suggestion{Query: "redo", Frequency: 1}, personal(), "the best of all and one's own best")
 	code, _, _ = do(t, "DELETE", url+"/api/v1/history?user=ada", "")
 	require.Equal(t, 204, code)
+	require.Greater(t, personal().Frequency, 1.0, "without a history scores are those of all")
 	code, said, _ = do(t, "POST", url+"/api/v1/suggestions/batch", `{"queries": [{"prefix": "r", "limit": 1}, {"prefix": "raed", "fuzzy": 0}]}`)
 	require.Equal(t, 200, code, said)
 	var batch struct{ Results []router.Response }
@@ -218,4 +228,9 @@ func TestFlood(t *testing.T) {
 	require.Greater(t, limited, 50)
 	require.Equal(t, 200, ask("somebody else").Code)
 	require.Equal(t, uint64(limited), c.Router.Status().Limited)
+	r := httptest.NewRequest("POST", "/api/v1/suggestions/batch", strings.NewReader(`{"queries": [{}`+strings.Repeat(",{}", 20)+`]}`))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	require.Equal(t, 400, w.Code, "waiting would not help: %s", w.Body)
 }

@@ -14,7 +14,7 @@ type flights struct {
 }
 
 type flightKey struct {
-	cacheKey
+	question
 	generation uint64
 }
 

@@ -13,7 +13,7 @@ import (
 // one of them who goes away does not spoil it; who asks for something else is not held up.
 func TestFlights(t *testing.T) {
 	var s flights
-	k := flightKey{cacheKey{prefix: "hot"}, 1}
+	k := flightKey{question{prefix: "hot"}, 1}
 	begun, end := make(chan struct{}), make(chan struct{})
 	calls := 0
 	ctx, cancel := context.WithCancel(t.Context())
@@ -40,7 +40,7 @@ func TestFlights(t *testing.T) {
 	gone, err := s.do(ctx, k, func(context.Context) (Response, error) { panic("asked twice") })
 	require.ErrorIs(t, err, context.Canceled)
 	require.Zero(t, gone.Generation)
-	other, err := s.do(t.Context(), flightKey{k.cacheKey, 2}, func(context.Context) (Response, error) { return Response{Generation: 2}, nil })
+	other, err := s.do(t.Context(), flightKey{k.question, 2}, func(context.Context) (Response, error) { return Response{Generation: 2}, nil })
 	require.NoError(t, err)
 	require.Equal(t, uint64(2), other.Generation)
 	waiting := func() int {

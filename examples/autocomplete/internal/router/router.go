@@ -27,9 +27,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ashlar-go/ashlar/cache"
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/build"
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/history"
 	"github.com/ashlar-go/ashlar/examples/autocomplete/internal/querylog"
+	"github.com/ashlar-go/ashlar/ratelimit"
 	"github.com/ashlar-go/ashlar/ring"
 	"github.com/ashlar-go/ashlar/trie"
 )
@@ -93,9 +95,9 @@ type Router struct {
 	history  *history.Store
 	nodes    []*remote
 	table    *ring.Table
-	cache    *cache
+	cache    *cache.Cache[question, *kept]
 	flights  flights
-	limit    *limiter
+	limit    *ratelimit.Keyed[string] // nil: none
 	Counters Counters
 	latency  *latency
 	plan     atomic.Pointer[plan] // what is served
@@ -141,8 +143,7 @@ func Open(o Options) (_ *Router, err error) {
 		return nil, err
 	}
 	r := &Router{
-		o: o, table: table, cache: newCache(o.CacheSize), limit: newLimiter(o.Rate, o.Burst), latency: newLatency(o.Now()),
-		state: state{Next: 1},
+		o: o, table: table, latency: newLatency(o.Now()), state: state{Next: 1},
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	defer func() {
@@ -150,6 +151,12 @@ func Open(o Options) (_ *Router, err error) {
 			err = errors.Join(err, r.Close())
 		}
 	}()
+	if r.cache, err = newCache(o.CacheSize); err != nil {
+		return nil, err
+	}
+	if r.limit, err = newLimiter(o.Rate, o.Burst, maxClients, o.Now); err != nil {
+		return nil, err
+	}
 	if r.log, err = querylog.Open(filepath.Join(o.Dir, "log"), querylog.Options{Now: o.Now}); err != nil {
 		return nil, err
 	}

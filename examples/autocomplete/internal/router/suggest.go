@@ -7,6 +7,7 @@ import (
 	"iter"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -103,8 +104,8 @@ func (r *Router) Suggest(ctx context.Context, q Request) (res Response, err erro
 
 // global answers from what all searched.
 func (r *Router) global(ctx context.Context, p *plan, q Request) (Response, error) {
-	k := cacheKey{q.Prefix, q.Limit, q.Edits}
-	old := r.cache.get(k)
+	k := question{q.Prefix, q.Limit, q.Edits}
+	old, _ := r.cache.Get(k)
 	if old != nil && old.generation == p.Generation && r.o.Now().Before(old.until) {
 		r.Counters.Hits.Add(1)
 		return Response{Suggestions: old.found, Generation: p.Generation, Cached: true}, nil
@@ -122,7 +123,8 @@ func (r *Router) global(ctx context.Context, p *plan, q Request) (Response, erro
 			return Response{Suggestions: suggestions(r.popular(p, q, a.found, missing)), Generation: p.Generation, Degraded: true}, nil
 		}
 		found := suggestions(a.found)
-		r.cache.put(k, &entry{p.Generation, found, r.o.Now().Add(r.o.CacheFor)})
+		k.prefix = strings.Clone(k.prefix) // not the request that it came with
+		r.cache.Set(k, &kept{p.Generation, found, r.o.Now().Add(r.o.CacheFor)})
 		return Response{Suggestions: found, Generation: p.Generation}, nil
 	})
 }
@@ -354,23 +356,6 @@ func suggestions(found []trie.Completion) []Suggestion {
 	}
 	return out
 }
-
-// Take asks whether a client may ask n times; the error matches ErrLimited.
-func (r *Router) Take(client string, n int) error {
-	if wait, ok := r.limit.take(client, n, r.o.Now()); !ok {
-		r.Counters.Limited.Add(1)
-		return &LimitError{wait}
-	}
-	return nil
-}
-
-// LimitError refuses a client that asks too often.
-type LimitError struct{ Wait time.Duration }
-
-func (e *LimitError) Error() string { return fmt.Sprintf("%v; come back in %v", ErrLimited, e.Wait) }
-
-// Is makes errors.Is(err, ErrLimited) true.
-func (e *LimitError) Is(target error) bool { return target == ErrLimited }
 
 // Search logs that something was searched, and returns when that is on disk. picked says
 // that it was one of our suggestions.
