@@ -82,6 +82,11 @@ type (
 		leases []*Lease
 		order  int
 		seed   uint64
+		moved  [][]moved // what was sorted in since the last sync: the power may undo it
+	}
+	moved struct {
+		h  *modelHost
+		it modelItem
 	}
 )
 
@@ -257,6 +262,7 @@ func (m *model) add(rt *rapid.T) {
 // list2 does something to both, and lists hosts anew that have something more urgent now.
 func (m *model) list2(naive, real func()) {
 	real()
+	m.moved = nil
 	naive()
 	m.advance()
 	for _, h := range m.hosts {
@@ -350,6 +356,7 @@ func (m *model) first() (first *modelHost, tied []*modelHost) {
 			if h.expired >= maxExpired && !h.overdue(m.now) {
 				lvl, _ := h.best()
 				h.dead = append(h.dead, m.pop(h, lvl))
+				m.moved = nil
 				h.expired = 0
 				m.list(h, true)
 				poisoned = true
@@ -377,10 +384,13 @@ func (m *model) sortIn(h *modelHost) {
 		}
 		return a.order - b.order
 	})
+	var batch []moved
 	for len(h.held) > 0 && h.held[0].due*1e6 <= m.now {
 		m.push(h, h.held[0])
+		batch = append(batch, moved{h, h.held[0]})
 		h.held = h.held[1:]
 	}
+	m.moved = append(m.moved, batch)
 	m.list(h, true)
 }
 
@@ -463,6 +473,7 @@ func (m *model) end(rt *rapid.T) {
 	}
 	if it.url != "" {
 		h.expired = 0
+		m.moved = nil
 	}
 	h.leased, h.lapses = false, 0
 	h.lastEnd = m.now
@@ -477,6 +488,7 @@ func (m *model) setDelay(rt *rapid.T) {
 	h := m.host(name)
 	before := m.delay(name)
 	require.NoError(rt, m.f.SetDelay(name, d))
+	m.moved = nil
 	h.base = d
 	h.fence += m.delay(name) - before
 	m.list(h, true)
@@ -488,6 +500,7 @@ func (m *model) block(rt *rapid.T) {
 	m.advance()
 	require.NoError(rt, m.f.Block(name, time.Unix(0, until)))
 	h := m.host(name)
+	m.moved = nil
 	h.block = until
 	m.list(h, true)
 }
@@ -498,6 +511,7 @@ func (m *model) budget(rt *rapid.T) {
 	h := m.host(name)
 	h.budget = rapid.SampledFrom([]int{0, 0, 2, 10, h.visits}).Draw(rt, "budget")
 	require.NoError(rt, m.f.SetBudget(name, h.budget))
+	m.moved = nil
 	m.list(h, true)
 }
 
@@ -538,12 +552,20 @@ func (m *model) reopen(rt *rapid.T) {
 	m.now += 3e6
 	m.open(rt)
 	m.leases = nil
+	if cut {
+		m.undo()
+	}
+	m.moved = nil
 	for name, h := range m.hosts {
 		h.leased, h.lapses, h.ready, h.expired = false, 0, false, 0
 		for _, q := range h.queues {
 			q.since = m.now
 		}
-		if i, ok := m.f.Host(name); ok && cut {
+		i, ok := m.f.Host(name)
+		if !ok {
+			continue
+		}
+		if cut {
 			require.LessOrEqual(rt, i.Visits, h.visits)
 			h.visits, h.fails = i.Visits, i.Failures
 		}
@@ -551,6 +573,28 @@ func (m *model) reopen(rt *rapid.T) {
 		h.lastEnd = m.now
 	}
 	m.advance()
+}
+
+// undo takes back what the power cut undid: the last batches of items that had become due.
+func (m *model) undo() {
+	held := func() (n int64) {
+		for _, h := range m.hosts {
+			n += int64(len(h.held))
+		}
+		return n
+	}
+	for len(m.moved) > 0 && held() < m.f.Stats().Waiting {
+		last := len(m.moved) - 1
+		for _, b := range m.moved[last] {
+			q := b.h.queues[b.it.level]
+			q.items = slices.DeleteFunc(q.items, func(i modelItem) bool { return i.order == b.it.order })
+			if len(q.items) == 0 {
+				delete(b.h.queues, b.it.level)
+			}
+			b.h.held = append(b.h.held, b.it)
+		}
+		m.moved = m.moved[:last]
+	}
 }
 
 // check compares what can be counted.
