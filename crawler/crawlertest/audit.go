@@ -162,14 +162,27 @@ func Audit(log []Visit, rules func(host string) Rules, o AuditOptions) *Report {
 // conduct is how a host was treated so far.
 type conduct struct {
 	rules  Rules
-	end    time.Time // of the visit that ended last
-	quiet  time.Time // until when a Retry-After asks for quiet
-	robots time.Time // when robots.txt was last read with a result
+	end    time.Time   // of the visit that ended last
+	quiet  time.Time   // until when a Retry-After asks for quiet
+	robots []time.Time // when robots.txt had been read with a result, by the begin of that
+}
+
+// read returns when robots.txt was read last before a moment; zero if never.
+func (c *conduct) read(at time.Time) (last time.Time) {
+	for _, r := range slices.Backward(c.robots) {
+		if !r.After(at) && r.After(last) {
+			last = r
+		}
+		if at.Sub(r) > time.Hour { // those before it are older still, but for what an answer takes
+			break
+		}
+	}
+	return last
 }
 
 func (c *conduct) judge(v Visit, from *conduct, o AuditOptions, blame func(Manner, time.Time)) {
 	owed := max(o.MinDelay, 0)
-	if !from.robots.IsZero() && !v.Start.Before(from.robots) {
+	if !from.read(v.Start).IsZero() {
 		owed = max(owed, c.rules.Delay)
 	}
 	begun := v.Start.Add(o.Slack)
@@ -185,10 +198,10 @@ func (c *conduct) judge(v Visit, from *conduct, o AuditOptions, blame func(Manne
 		blame(Deaf, c.quiet)
 	}
 	if v.Kind != KindRobots {
-		switch {
-		case from.robots.IsZero() || begun.Before(from.robots):
+		switch read := from.read(begun); {
+		case read.IsZero():
 			blame(Blind, time.Time{})
-		case v.Start.Sub(from.robots) > o.MaxRobots+o.Slack:
+		case v.Start.Sub(read) > o.MaxRobots+o.Slack:
 			blame(Stale, time.Time{})
 		}
 		if c.rules.Allowed != nil && !c.rules.Allowed(v.Path) {
@@ -203,6 +216,6 @@ func (c *conduct) judge(v Visit, from *conduct, o AuditOptions, blame func(Manne
 	}
 	// A redirect, 429 and 5xx do not say what is allowed.
 	if s := v.Status; v.Kind == KindRobots && (s < 300 || s >= 400 && s < 500 && s != 429) {
-		c.robots = v.End
+		c.robots = append(c.robots, v.End)
 	}
 }

@@ -59,6 +59,7 @@ func TestPlanted(t *testing.T) {
 		{"robots.txt is missing", []Visit{with(robots, status(404)), visit("a", "/", 2000, 2010)}, nil},
 		{"robots.txt elsewhere", []Visit{robots, visit("moved", "/", 2000, 2010)}, nil},
 		{"robots.txt elsewhere, later", []Visit{visit("moved", "/", 2000, 2010), visit("a", "/robots.txt", 3000, 3010)}, []Manner{Blind}},
+		{"robots.txt elsewhere, read again meanwhile", []Visit{robots, visit("a", "/robots.txt", 4000, 5000), visit("moved", "/", 4500, 4600)}, nil},
 		{"old robots.txt", []Visit{robots, visit("a", "/", 86_400_011, 86_400_020)}, []Manner{Stale}},
 		{"robots.txt read again", []Visit{robots, visit("a", "/robots.txt", 86_000_000, 86_000_010), visit("a", "/", 86_400_011, 86_400_020)}, nil},
 		{"asked to wait", []Visit{robots, with(visit("a", "/", 2000, 2010), func(v *Visit) { v.Status, v.RetryAfter = 429, time.Minute }), visit("a", "/b", 30_000, 30_010)}, []Manner{Deaf}},

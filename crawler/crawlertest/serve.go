@@ -231,6 +231,7 @@ func (w *Web) fault(h *Host, sw *statusWriter, r *http.Request, first string) (K
 			}
 		}
 	case "drip":
+		sw.Header().Set("Content-Type", "text/html")
 		rc := http.NewResponseController(sw)
 		for {
 			if _, err := io.WriteString(sw, "."); err != nil || rc.Flush() != nil || !wait(r, time.Second) {

@@ -132,8 +132,8 @@ func New(o Options) (*Web, error) {
 		if h.Robots == RobotsDelay {
 			h.Delay = o.Delays[i/int(robotsKinds)%len(o.Delays)]
 		}
-		h.Trap = !o.Calm && i%3 == 0
-		h.Faults = !o.Calm && i%4 < 3
+		h.Trap = !o.Calm && i%11 == 0
+		h.Faults = !o.Calm && i%3 == 0
 		w.hosts = append(w.hosts, h)
 		w.names[h.Name] = h
 	}
