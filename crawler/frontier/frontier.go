@@ -22,7 +22,6 @@ type Frontier struct {
 
 	writeMu sync.Mutex
 	batch   lsm.Batch     // guarded by writeMu
-	buf     []byte        // guarded by writeMu
 	seen    *seen         // has locks of its own; added to under writeMu
 	seq     atomic.Uint64 // numbers items that are held back, and dead letters
 	started uint64        // what seq began with

@@ -101,7 +101,7 @@ func (f *Frontier) take(wait bool) (*Lease, chan struct{}, error) {
 			f.unlock()
 			return nil, nil, err
 		}
-		now := f.advance()
+		f.advance()
 		h := f.ready.pop(f.hosts, f.step)
 		if h == nil {
 			break
@@ -116,8 +116,7 @@ func (f *Frontier) take(wait bool) (*Lease, chan struct{}, error) {
 		f.mu.Lock()
 		h.busy = false
 		if l != nil {
-			now = f.now()
-			expires := now + int64(f.o.LeaseTime)
+			expires := f.now() + int64(f.o.LeaseTime)
 			f.wheel.put(f.hosts, h, max(ticks(expires), f.wheel.now+1))
 			l.lease, l.Expires = h.lease, time.Unix(0, expires)
 			f.stats.Leased++

@@ -107,8 +107,8 @@ func (f *Frontier) loadRun(h *host, q queue) (*run, error) {
 	s := chunkPool.Get().(*chunks)
 	defer chunkPool.Put(s)
 	want := 1
-	if share > 0 {
-		want = int(min(q.tail-q.head, maxAhead))
+	if share > 0 { // a chunk of one URL takes some 64 bytes
+		want = int(min(int64(q.tail-q.head), share/64+1, maxAhead))
 	}
 	for i := range want {
 		s.keys[i] = chunkKey(h.id, q.level, q.head+uint32(i))
