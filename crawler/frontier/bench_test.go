@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -51,64 +52,114 @@ func sizes() []int {
 
 func benchOpen(tb testing.TB, dir string, o Options) *Frontier {
 	tb.Helper()
+	o.Durability = lsm.Written
 	f, err := Open(dir, o)
 	require.NoError(tb, err)
 	return f
 }
 
-// BenchmarkAdd adds new URLs, a page's hundred links at a time; an operation is a URL. With
-// -large it says how fast the first and the last of 20 million were.
+// rate is URLs a second, where each of the spans took a page of a hundred.
+func rate(spans []time.Duration) float64 {
+	var sum time.Duration
+	for _, d := range spans {
+		sum += d
+	}
+	return float64(100*len(spans)) / sum.Seconds()
+}
+
+// fill adds n URLs and returns how long each hundred took.
+func fill(b *testing.B, f *Frontier, w *web, n int) (spans []time.Duration) {
+	for range n / 100 {
+		links := w.page()
+		start := time.Now()
+		if _, err := f.Add(context.Background(), links...); err != nil {
+			b.Fatal(err)
+		}
+		spans = append(spans, time.Since(start))
+	}
+	return spans
+}
+
+// settle waits until the store has done what filling left it to do.
+func settle(b *testing.B, f *Frontier) {
+	require.NoError(b, f.db.Flush(context.Background()))
+	for f.db.Stats().Levels[0].Tables >= f.o.Store.L0Tables {
+		runtime.Gosched()
+	}
+}
+
+func heap() float64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc)
+}
+
+// BenchmarkAdd adds new URLs, a page's hundred links at a time, closes and opens again. It
+// says how fast all were, and the first and last million of them.
 func BenchmarkAdd(b *testing.B) {
 	for _, own := range []int{70, 0} {
 		for _, n := range sizes() {
 			b.Run(fmt.Sprintf("own=%d/n=%d", own, n), func(b *testing.B) {
 				dir := b.TempDir()
-				f := benchOpen(b, dir, Options{Durability: lsm.Written, MinDelay: -1})
-				w := newWeb(200_000, own)
-				var pages []time.Duration
+				for b.Loop() {
+					before := heap()
+					f := benchOpen(b, dir, Options{MinDelay: -1})
+					spans := fill(b, f, newWeb(200_000, own), n)
+					k := min(len(spans), 10_000)
+					b.ReportMetric(rate(spans), "URLs/s")
+					b.ReportMetric(rate(spans[:k]), "first-URLs/s")
+					b.ReportMetric(rate(spans[len(spans)-k:]), "last-URLs/s")
+					require.NoError(b, f.db.Flush(context.Background()))
+					s := f.Stats()
+					b.ReportMetric(float64(s.HostBytes)/float64(s.Hosts), "B/host")
+					b.ReportMetric(float64(s.FilterBytes)/float64(n), "filter-B/URL")
+					b.ReportMetric(float64(s.Store.Bytes())/float64(n), "disk-B/URL")
+					require.NoError(b, f.Close())
+
+					start := time.Now()
+					f = benchOpen(b, dir, Options{MinDelay: -1})
+					l, err := f.TryLease()
+					require.NoError(b, err)
+					b.ReportMetric(time.Since(start).Seconds(), "restart-s")
+					require.NoError(b, l.Release())
+					f.work.Wait()
+					b.ReportMetric(time.Since(start).Seconds(), "filled-s")
+					b.ReportMetric((heap()-before)/float64(n), "heap-B/URL")
+					require.NoError(b, f.Close())
+					require.NoError(b, os.RemoveAll(dir))
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkLeaseDone has two workers visit URLs as fast as they get them, from a frontier of
+// n URLs on 200,000 hosts that ask for no delay. An operation is a lease and its end.
+func BenchmarkLeaseDone(b *testing.B) {
+	for _, own := range []int{70, 0} {
+		for _, n := range sizes() {
+			b.Run(fmt.Sprintf("own=%d/n=%d", own, n), func(b *testing.B) {
+				f := benchOpen(b, b.TempDir(), Options{MinDelay: -1, LatencyFactor: -1})
+				defer f.Close()
+				fill(b, f, newWeb(200_000, own), n)
+				settle(b, f)
+				b.ReportAllocs()
 				b.ResetTimer()
-				start := time.Now()
-				for i := 0; i < n; i += 100 {
-					links := w.page()
-					s := time.Now()
-					if _, err := f.Add(context.Background(), links...); err != nil {
-						b.Fatal(err)
+				b.RunParallel(func(pb *testing.PB) {
+					for pb.Next() {
+						l, err := f.TryLease()
+						if err == nil {
+							err = l.Done(Result{Latency: time.Millisecond})
+						}
+						if err != nil {
+							b.Error(err)
+							return
+						}
 					}
-					pages = append(pages, time.Since(s))
-				}
-				b.StopTimer()
-				_ = start
-				million := func(part []time.Duration) float64 {
-					var sum time.Duration
-					for _, d := range part {
-						sum += d
-					}
-					return float64(100*len(part)) / sum.Seconds()
-				}
-				k := min(len(pages), 10_000)
-				b.ReportMetric(million(pages), "URLs/s")
-				b.ReportMetric(million(pages[:k]), "first-URLs/s")
-				b.ReportMetric(million(pages[len(pages)-k:]), "last-URLs/s")
-				b.ReportMetric(0, "ns/op")
-				s := f.Stats()
-				b.ReportMetric(float64(s.HostBytes)/float64(s.Hosts), "B/host")
-				b.ReportMetric(float64(s.FilterBytes)/float64(n), "filter-B/URL")
-				b.ReportMetric(float64(s.Store.Bytes())/float64(n), "disk-B/URL")
-				require.NoError(b, f.Close())
-				runtime.GC()
-				var before, after runtime.MemStats
-				runtime.ReadMemStats(&before)
-				t := time.Now()
-				f = benchOpen(b, dir, Options{MinDelay: -1})
-				_, err := f.TryLease()
-				if err != nil {
-					b.Log(err)
-				}
-				b.ReportMetric(time.Since(t).Seconds(), "restart-s")
-				runtime.GC()
-				runtime.ReadMemStats(&after)
-				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(n), "heap-B/URL")
-				require.NoError(b, f.Close())
+				})
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "leases/s")
 			})
 		}
 	}

@@ -59,7 +59,7 @@
 // # Time
 //
 // The clock never goes back inside: a step back of Options.Now stands still for one
-// reading, one forward is believed. Between runs, too, time goes on from the latest that was
+// reading, one forward is believed up to a year. Between runs, too, time goes on from the latest that was
 // seen. Waits are rounded up to milliseconds.
 //
 // # Concurrency

@@ -289,7 +289,9 @@ func (f *Frontier) pass(h *host, last bool) {
 		q.pos++
 		return
 	}
-	f.unload(h)
+	if r := h.run; r != nil && (r.level != q.level || r.n != q.head || !r.follow()) {
+		f.unload(h)
+	}
 	q.pos = 0
 	if q.head++; q.head == q.tail {
 		*q = h.levels[len(h.levels)-1]

@@ -22,7 +22,6 @@ type Frontier struct {
 
 	writeMu sync.Mutex
 	batch   lsm.Batch     // guarded by writeMu
-	buf     []byte        // guarded by writeMu
 	seen    *seen         // has locks of its own; added to under writeMu
 	seq     atomic.Uint64 // numbers items that are held back, and dead letters
 	started uint64        // what seq began with
@@ -50,7 +49,7 @@ type Frontier struct {
 
 // clock turns the caller's clock into one that never goes back. A clock that is set back
 // stands still for no longer than it takes to read it again; one that is set forward is
-// believed, unless it carries a monotonic reading, as time.Now does.
+// believed up to a year, unless it carries a monotonic reading, as time.Now does.
 type clock struct {
 	read  func() time.Time
 	last  time.Time
@@ -60,7 +59,7 @@ type clock struct {
 
 func (c *clock) tick() int64 {
 	t := c.read()
-	if d := t.Sub(c.last); d > 0 {
+	if d := t.Sub(c.last); d > 0 && d < maxPause {
 		c.now = min(c.now+int64(d), maxTime)
 	}
 	c.last = t
@@ -200,7 +199,7 @@ func (f *Frontier) expire(h *host, now int64) {
 // none, and sees to it that somebody looks again when the next is due. The caller holds mu.
 func (f *Frontier) wakeUp() {
 	n := min(f.ready.count, len(f.waiters))
-	if f.closed || f.failure != nil || f.live == 0 && !f.loading {
+	if f.closed || f.failure != nil || f.live == 0 && !f.loading && !f.o.KeepOpen {
 		n = len(f.waiters)
 	}
 	for _, w := range f.waiters[:n] {

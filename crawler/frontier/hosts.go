@@ -34,7 +34,7 @@ var stateNames = [...]string{"idle", "waiting", "ready", "leased", "spent", "hel
 type host struct {
 	name   string
 	levels []queue // that have items; few, so a list
-	run    *run    // the chunk at hand, if it is loaded
+	run    *run    // what is loaded of the queue served last
 
 	due   int64 // tick for which it waits in the wheel
 	since int64 // ready: since when, in nanoseconds
@@ -74,17 +74,6 @@ type queue struct {
 	since      int64 // when it was served last, or began: what ageing counts from
 	head, tail uint32
 	pos, level uint8
-}
-
-// run is a chunk that is loaded.
-type run struct {
-	n     uint32
-	level uint8
-	next  uint8 // item that rest begins with
-	count uint8
-	base  int64 // the chunk's time, in seconds
-	all   []byte
-	rest  []byte
 }
 
 const blockBits = 10

@@ -107,8 +107,25 @@ func templateKey(hash uint64) (k [9]byte) {
 // hostOfKey returns the number of the host that a key is about; ok is false if the key
 // has not the length that its tag demands.
 func hostOfKey(k []byte) (id uint32, ok bool) {
-	want := map[byte]int{tagHost: 5, tagSeen: 17, tagChunk: 10, tagDone: 6, tagTimed: 21, tagDead: 13}
-	if len(k) == 0 || want[k[0]] != len(k) {
+	if len(k) == 0 {
+		return 0, false
+	}
+	want := 0
+	switch k[0] {
+	case tagHost:
+		want = 5
+	case tagSeen:
+		want = 17
+	case tagChunk:
+		want = 10
+	case tagDone:
+		want = 6
+	case tagTimed:
+		want = 21
+	case tagDead:
+		want = 13
+	}
+	if len(k) != want {
 		return 0, false
 	}
 	return binary.BigEndian.Uint32(k[1:]), true

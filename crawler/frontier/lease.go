@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"time"
-
-	"github.com/ashlar-go/ashlar/lsm"
 )
 
 // Lease is the right to visit one URL, and with it its host: no other lease of the same
@@ -103,7 +101,7 @@ func (f *Frontier) take(wait bool) (*Lease, chan struct{}, error) {
 			f.unlock()
 			return nil, nil, err
 		}
-		now := f.advance()
+		f.advance()
 		h := f.ready.pop(f.hosts, f.step)
 		if h == nil {
 			break
@@ -118,8 +116,7 @@ func (f *Frontier) take(wait bool) (*Lease, chan struct{}, error) {
 		f.mu.Lock()
 		h.busy = false
 		if l != nil {
-			now = f.now()
-			expires := now + int64(f.o.LeaseTime)
+			expires := f.now() + int64(f.o.LeaseTime)
 			f.wheel.put(f.hosts, h, max(ticks(expires), f.wheel.now+1))
 			l.lease, l.Expires = h.lease, time.Unix(0, expires)
 			f.stats.Leased++
@@ -200,49 +197,6 @@ func (f *Frontier) open(h *host) (*Lease, error) {
 // maxExpired is how many leases of a URL may expire in a row before it is a dead letter:
 // it may be what kills its visitors.
 const maxExpired = 3
-
-// loadRun reads the chunk at the head of a queue. It stays in memory while there is room.
-func (f *Frontier) loadRun(h *host, q queue) (*run, error) {
-	k := chunkKey(h.id, q.level, q.head)
-	v, err := f.db.Get(k[:])
-	switch {
-	case errors.Is(err, lsm.ErrNotFound):
-		return nil, f.damage(h, q, errors.New("not there"))
-	case err != nil:
-		return nil, storeError("read a queue", err)
-	}
-	r, err := openChunk(v, q.head, q.level, q.pos)
-	if err != nil {
-		return nil, f.damage(h, q, err)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.unload(h)
-	if size := int64(cap(v)) + runOverhead; f.loaded+size <= f.o.Prefetch && r.count-q.pos > 1 {
-		h.run = r
-		f.loaded += size
-	}
-	return r, nil
-}
-
-// runOverhead is what a run takes besides its bytes.
-const runOverhead = 96
-
-// unload lets go of a host's run. The caller holds mu.
-func (f *Frontier) unload(h *host) {
-	if h.run != nil {
-		f.loaded -= int64(cap(h.run.all)) + runOverhead
-		h.run = nil
-	}
-}
-
-func (f *Frontier) damage(h *host, q queue, err error) error {
-	k := chunkKey(h.id, q.level, q.head)
-	f.mu.Lock()
-	f.unload(h)
-	f.mu.Unlock()
-	return &RecordError{Host: h.name, Key: k[:], Detail: err.Error()}
-}
 
 // maxRelease is how many items that are due go into the queue at once.
 const maxRelease = 256

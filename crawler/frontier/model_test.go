@@ -629,4 +629,3 @@ func (m *model) check(rt *rapid.T) {
 	}
 	require.Len(rt, letters, int(dead))
 }
-

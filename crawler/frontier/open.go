@@ -50,7 +50,11 @@ func (f *Frontier) load() error {
 		return err
 	}
 	t := f.o.Now()
-	f.clock = clock{read: f.o.Now, last: t, now: max(clampTime(t), saved), saved: saved}
+	begin := clampTime(t)
+	if begin == maxTime { // a clock that cannot be right
+		begin = 0
+	}
+	f.clock = clock{read: f.o.Now, last: t, now: max(begin, saved), saved: saved}
 	now := f.clock.now
 	f.wheel.now = now / tick
 	if fresh {

@@ -43,7 +43,7 @@ type Options struct {
 	KeepOpen bool
 	// Durability of Add and of the ends of leases (lsm.Synced: they survive a power cut).
 	Durability lsm.Durability
-	// Prefetch is how many bytes of queued URLs may be kept ready in memory (32 MiB).
+	// Prefetch is how many bytes of queued URLs may be kept ready in memory (128 MiB).
 	Prefetch int64
 	// Store configures the store below; zero fields get values that suit a frontier.
 	Store lsm.Options
@@ -132,7 +132,7 @@ func (o Options) validate() (Options, error) {
 	setDefault(&o.TrapSample, 32)
 	setDefault(&o.MaxURL, 8<<10)
 	setDefault(&o.MaxMeta, 1<<10)
-	setDefault(&o.Prefetch, 32<<20)
+	setDefault(&o.Prefetch, 128<<20)
 	o.LatencyFactor = max(o.LatencyFactor, 0)
 	o.Breaker, o.TrapSample = min(max(o.Breaker, 0), math.MaxUint16), min(max(o.TrapSample, 0), math.MaxInt16)
 	if o.Retries == nil {

@@ -15,13 +15,15 @@ import (
 //
 // The penalty doubles the delay each time that the host throttles, and remembers the
 // delay at which it did, the edge. Successes shorten it by a tenth each until it is a
-// tenth above the edge, and by a thousandth from there: so the rate is found again fast,
-// and then stays below what the host bears, with a try at more about once in a hundred
-// visits. (Additive increase and multiplicative decrease, with the slow-start threshold of
+// tenth above the edge, and by a two-thousandth from there: so the rate is found again
+// fast, and then stays below what the host bears, with a try at more less than once in a
+// hundred visits. (Additive increase and multiplicative decrease, with the slow-start threshold of
 // TCP; Jacobson 1988.)
 //
 // The breaker is apart from that: failures in a row stop all visits, for longer each time,
 // with one visit in between to find out.
+
+const slowly = 2000 // part of the penalty that a success takes off near the edge
 
 // succeeded notes that a host answered.
 func (f *Frontier) succeeded(h *host, latency time.Duration) {
@@ -36,8 +38,8 @@ func (f *Frontier) succeeded(h *host, latency time.Duration) {
 	h.stale = true
 	if uint64(h.penalty)*10 > uint64(h.edge)*11 {
 		h.penalty -= max(h.penalty/10, 1)
-	} else {
-		h.penalty -= max(h.penalty/1000, 1)
+	} else if h.penalty >= slowly || h.visits%(slowly/h.penalty) == 0 {
+		h.penalty -= max(h.penalty/slowly, 1)
 	}
 	if time.Duration(h.penalty)*time.Millisecond <= f.o.MinDelay {
 		h.penalty, h.edge = 0, 0

@@ -227,47 +227,6 @@ func chunkCount(v []byte) (uint8, error) {
 	return n, r.err
 }
 
-// openChunk makes a chunk ready to be read from an item on.
-func openChunk(v []byte, n uint32, level, pos uint8) (*run, error) {
-	r := reader{b: v}
-	count, base := r.chunkHeader()
-	if r.err == nil && pos >= count {
-		r.fail(errRange)
-	}
-	if r.err != nil {
-		return nil, r.err
-	}
-	c := &run{n: n, level: level, count: count, base: base, all: v, rest: r.b}
-	return c, c.seek(pos)
-}
-
-// seek goes to an item.
-func (c *run) seek(pos uint8) error {
-	if pos < c.next {
-		r := reader{b: c.all}
-		r.chunkHeader()
-		c.next, c.rest = 0, r.b
-	}
-	r := reader{b: c.rest}
-	for c.next < pos && r.err == nil {
-		r.entry("", c.base, true)
-		c.next++
-	}
-	c.rest = r.b
-	return r.err
-}
-
-// entry decodes the item that the run stands at.
-func (c *run) entry(host string) (entry, error) {
-	r := reader{b: c.rest}
-	e := r.entry(host, c.base, false)
-	e.level = c.level
-	if r.err == nil && c.next+1 == c.count {
-		return e, r.end()
-	}
-	return e, r.err
-}
-
 func appendTimed(b []byte, e *entry, host string) []byte {
 	return appendEntry(append(b, recordVersion, e.level), e, host, -1)
 }

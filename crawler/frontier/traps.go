@@ -198,6 +198,9 @@ func template(url string) uint64 {
 			break
 		}
 	}
+	if n := len(path); n > 0 && path[n-1] == '/' {
+		sum *= prime
+	}
 	var last string
 	for len(path) > 0 {
 		seg := path
