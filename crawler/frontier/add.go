@@ -30,9 +30,9 @@ type fresh struct {
 	index int // in the call
 	host  string
 	h     *host
-	due   int64 // ms; 0: at once
+	due   int64    // ms; 0: at once
 	key   [17]byte // zero: the URL is known already
-	hash  uint64 // of key, for the filter
+	hash  uint64   // of key, for the filter
 	gone  bool
 }
 
