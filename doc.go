@@ -12,6 +12,7 @@
 //   - trie: exact top-k completion, mapped snapshots and a live index
 //   - snowflake: time-ordered ids, leases of worker ids, tickets
 //   - crawler/{robots,urlx,extract,sitemap,neardup}: what a polite crawler reads
+//   - crawler/frontier: what it visits next
 //
 // The systems under examples/ are composed of these packages and of no other engine: kv, a
 // replicated key-value store; idservice, unique ids from many nodes; autocomplete, suggestions

@@ -30,9 +30,9 @@ type fresh struct {
 	index int // in the call
 	host  string
 	h     *host
-	due   int64 // ms; 0: at once
-	key   [17]byte
-	hash  uint64 // of key, for the filter
+	due   int64    // ms; 0: at once
+	key   [17]byte // zero: the URL is known already
+	hash  uint64   // of key, for the filter
 	gone  bool
 }
 
@@ -191,7 +191,6 @@ func (f *Frontier) addFresh(s *scratch) (added int, refused []error, err error) 
 				continue
 			}
 		}
-		f.batch.Put(n.key[:], nil)
 		added++
 	}
 	if added > 0 {
@@ -252,6 +251,11 @@ func (f *Frontier) enqueue(s *scratch) error {
 		x, y := &s.items[a], &s.items[b]
 		return cmp.Or(cmp.Compare(x.h.id, y.h.id), cmp.Compare(x.level, y.level), cmp.Compare(x.due, y.due), cmp.Compare(a, b))
 	})
+	for _, i := range s.order { // neighbours one after the other, which the store likes
+		if n := &s.items[i]; n.key[0] == tagSeen {
+			f.batch.Put(n.key[:], nil)
+		}
+	}
 	var room [128]piece
 	pieces := room[:0]
 	f.mu.Lock()

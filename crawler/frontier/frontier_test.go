@@ -44,7 +44,7 @@ func (w *world) open() {
 	w.t.Helper()
 	o := w.o
 	o.Now = func() time.Time { return w.now }
-	o.Store.FS = w.fs
+	o.Store.FS, o.Store.Now = w.fs, time.Now // which goroutines of the store read
 	f, err := Open("dir", o)
 	require.NoError(w.t, err)
 	f.work.Wait()
@@ -504,7 +504,7 @@ func TestDamagedRecords(t *testing.T) {
 			require.NoError(t, w.db.Put(k, v))
 			require.NoError(t, w.Close())
 			o := w.o
-			o.Now, o.Store.FS = func() time.Time { return w.now }, w.fs
+			o.Now, o.Store.FS, o.Store.Now = func() time.Time { return w.now }, w.fs, time.Now
 			f, err := Open("dir", o)
 			if err != nil {
 				require.True(t, errors.Is(err, ErrCorrupt) || errors.Is(err, ErrForeign), "%q: %v", k, err)

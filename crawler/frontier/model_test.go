@@ -103,7 +103,7 @@ func newModel(rt *rapid.T) *model {
 }
 
 func (m *model) open(rt *rapid.T) {
-	m.o.Store = lsm.Options{FS: m.fs, MemtableSize: 64 << 10}
+	m.o.Store = lsm.Options{FS: m.fs, MemtableSize: 64 << 10, Now: time.Now}
 	f, err := Open("dir", m.o)
 	require.NoError(rt, err)
 	m.f = f

@@ -155,9 +155,9 @@ func (o Options) validate() (Options, error) {
 	}
 	// A frontier writes far more than it reads, in random order. Few large levels keep the
 	// rewriting by compactions down, where many of them would keep reads cheap; and small
-	// memtables keep the log short that a restart has to replay.
-	setDefault(&o.Store.MemtableSize, 32<<20)
-	setDefault(&o.Store.L0Tables, 12)
+	// memtables fit the processor's cache, and keep the log short that a restart replays.
+	setDefault(&o.Store.MemtableSize, 16<<20)
+	setDefault(&o.Store.L0Tables, 24)
 	setDefault(&o.Store.LevelBase, 1<<30)
 	setDefault(&o.Store.TableSize, 64<<20)
 	if o.Store.Now == nil {

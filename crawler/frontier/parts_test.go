@@ -255,3 +255,20 @@ func TestTrapTableIsBounded(t *testing.T) {
 	require.LessOrEqual(t, len(tr.table), maxTemplates)
 	require.Equal(t, 1, tr.suspected())
 }
+
+// TestFilterFilling: what was added before a start is known at once, while the filter is
+// still being filled, and afterwards.
+func TestFilterFilling(t *testing.T) {
+	w := newWorld(t, Options{})
+	w.add("https://a.example/1", "https://a.example/2")
+	w.seen = newSeen(w.db, 0)
+	require.True(t, w.Stats().Filling)
+	n, err := w.Add(context.Background(), Item{URL: "https://a.example/1"}, Item{URL: "https://a.example/3"})
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	require.NoError(t, w.seen.fill(func() (func(), bool) { return func() {}, true }))
+	require.False(t, w.Stats().Filling)
+	n, err = w.Add(context.Background(), Item{URL: "https://a.example/2"}, Item{URL: "https://a.example/3"})
+	require.NoError(t, err)
+	require.Zero(t, n)
+}
