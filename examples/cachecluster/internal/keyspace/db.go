@@ -140,8 +140,14 @@ func New(o Options) (*DB, error) {
 // Options are those in force.
 func (d *DB) Options() Options { return d.o }
 
-// SetExpires says whether keys whose time has come are removed or only hidden.
-func (d *DB) SetExpires(v bool) { d.o.Expires = v }
+// SetExpires says whether keys whose time has come are removed, or only hidden and nothing
+// is evicted.
+func (d *DB) SetExpires(v bool) {
+	if v != d.o.Expires {
+		d.o.Expires = v
+		d.order = newOrder(d)
+	}
+}
 
 // SetTime tells the time, in Unix milliseconds.
 func (d *DB) SetTime(now int64) { d.now = now }

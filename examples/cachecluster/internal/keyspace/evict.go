@@ -177,7 +177,7 @@ type order struct {
 // newOrder is the order that the policy needs, nil if it needs none.
 func newOrder(d *DB) *order {
 	p, ok := map[Policy]cache.Policy{AllKeysAdaptive: cache.Adaptive, AllKeysS3FIFO: cache.S3FIFO, AllKeysSIEVE: cache.SIEVE}[d.o.Policy]
-	if !ok || d.o.MaxMemory == 0 {
+	if !ok || d.o.MaxMemory == 0 || !d.o.Expires {
 		return nil
 	}
 	o := &order{d: d}

@@ -106,7 +106,7 @@ func TestConfigure(t *testing.T) {
 // A value larger than the bound leaves at once and takes nothing else along for ever.
 func TestOversized(t *testing.T) {
 	for _, p := range []Policy{AllKeysLRU, AllKeysAdaptive} {
-		d := newDB(t, Options{MaxMemory: 10_000, Policy: p})
+		d := newDB(t, Options{MaxMemory: 10_000, Policy: p, Expires: true})
 		d.SetString([]byte("big"), make([]byte, 20_000), false)
 		require.NoError(t, d.MakeRoom())
 		require.LessOrEqual(t, d.Used(), int64(10_000))
