@@ -190,6 +190,9 @@ func (d *DB) Read(key []byte) *Entry {
 	e := d.Find(key)
 	if e == nil {
 		d.Stats.Misses++
+		if d.order != nil {
+			d.order.keys.Get(string(key)) // policies learn from what they do not hold, too
+		}
 	} else {
 		d.Stats.Hits++
 	}

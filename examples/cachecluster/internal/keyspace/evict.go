@@ -171,7 +171,7 @@ type order struct {
 	d       *DB
 	keys    *cache.Cache[string, *Entry]
 	changed []*Entry // since the last settle
-	busy    bool     // the DB itself removes an entry
+	busy    bool     // an entry is being removed: nobody need be told
 }
 
 // newOrder is the order that the policy needs, nil if it needs none.
@@ -209,6 +209,9 @@ func (o *order) settle() {
 func (o *order) use(e *Entry) { o.keys.Get(e.key) }
 
 func (o *order) drop(e *Entry) {
+	if o.busy {
+		return
+	}
 	o.busy = true
 	o.keys.Delete(e.key)
 	o.busy = false
@@ -217,6 +220,9 @@ func (o *order) drop(e *Entry) {
 // removed follows an eviction by the cache.
 func (o *order) removed(r cache.Removal[string, *Entry]) {
 	if !o.busy && r.Cause == cache.Evicted && r.Value.pos >= 0 {
+		// It has left the cache; a Delete would make that forget that it ever was there.
+		o.busy = true
 		o.d.evict(r.Value)
+		o.busy = false
 	}
 }

@@ -157,7 +157,7 @@ func (cl *membership) remapped() {
 	if dropped > 0 {
 		cl.n.note("slots", "dropped %d keys of slots that another shard has taken over", dropped)
 	}
-	if err := cl.save(); err != nil {
+	if err := cl.save(false); err != nil {
 		cl.n.note("disk", "cannot save: %v", err)
 	}
 }

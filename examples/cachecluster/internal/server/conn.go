@@ -72,7 +72,13 @@ func (n *Node) detach(c *conn) {
 // turn carries out all commands that have come whole, and sends the replies. The caller
 // holds mu.
 func (n *Node) turn(c *conn) {
-	for !c.ended && !c.blocked && len(c.out.B)+c.l.unsent() < soft {
+	for !c.ended && !c.blocked {
+		if len(c.out.B) >= soft {
+			c.flush()
+		}
+		if c.l.unsent() >= soft {
+			break // the rest waits until it reads
+		}
 		args, used, err := c.in.Next()
 		n.stats.NetIn += int64(used)
 		if err != nil {

@@ -42,6 +42,7 @@ type membership struct {
 type saved struct {
 	failover.State
 	Slots []slots.Range `json:"slots"`
+	Clean bool          `json:"clean"` // the node was closed, and its snapshot holds all it had
 }
 
 // protocolID is the name of a node in CLUSTER NODES, 40 hexadecimal digits.
@@ -81,7 +82,7 @@ func openMembership(n *Node) (*membership, error) {
 		return nil, err
 	}
 	if past != nil {
-		o.State, o.Blank = &past.State, true
+		o.State, o.Blank = &past.State, !past.Clean
 		if _, err := cl.slots.Merge(past.Slots, len(cfg.Shards)); err != nil {
 			return nil, err
 		}
@@ -89,7 +90,7 @@ func openMembership(n *Node) (*membership, error) {
 	if cl.machine, err = failover.New(o, cl.now()); err != nil {
 		return nil, err
 	}
-	return cl, nil
+	return cl, cl.save(false) // from now on it is not clean
 }
 
 func (cl *membership) stateFile() string { return filepath.Join(cl.n.o.Dir, "node.json") }
@@ -113,11 +114,11 @@ func (cl *membership) load() (*saved, error) {
 }
 
 // save writes what must not be forgotten.
-func (cl *membership) save() error {
+func (cl *membership) save(clean bool) error {
 	if cl.n.o.Dir == "" {
 		return nil
 	}
-	b, err := json.Marshal(saved{cl.machine.State(), cl.slots.Ranges()})
+	b, err := json.Marshal(saved{cl.machine.State(), cl.slots.Ranges(), clean})
 	if err != nil {
 		return err
 	}
@@ -171,7 +172,7 @@ func (cl *membership) stop() {
 // carry does what a step of the machine wants.
 func (cl *membership) carry(out failover.Out) {
 	if out.Save {
-		if err := cl.save(); err != nil {
+		if err := cl.save(false); err != nil {
 			// What is not saved must not be relied on: nothing is sent, and others see silence.
 			cl.n.note("disk", "cannot save: %v", err)
 			return

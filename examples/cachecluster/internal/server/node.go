@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -144,6 +145,9 @@ func Open(o Options) (*Node, error) {
 	n.db.SetTime(o.Now().UnixMilli())
 	meta := snapshot.Meta{}
 	if o.Dir != "" {
+		if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+			return nil, err
+		}
 		if meta, err = snapshot.ReadFile(n.dumpFile(), n.db); err != nil {
 			return nil, err
 		}
@@ -194,16 +198,18 @@ func (n *Node) ID() string { return n.o.ID }
 
 // Close saves a snapshot, if there is a folder, and ends the node.
 func (n *Node) Close() error {
-	var err error
-	if n.o.Dir != "" {
-		n.mu.Lock()
-		open := !n.closed
-		n.mu.Unlock()
-		if open {
-			err = n.save()
-		}
-	}
+	n.mu.Lock()
+	open := !n.closed
+	n.mu.Unlock()
 	n.Kill()
+	if !open || n.o.Dir == "" {
+		return nil
+	}
+	// Nothing runs any more, so that nothing is acknowledged that the snapshot does not hold.
+	err := n.save()
+	if err == nil && n.cluster != nil && !n.cluster.blank {
+		err = n.cluster.save(true)
+	}
 	return err
 }
 
