@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/ashlar-go/ashlar/examples/cachecluster/internal/failover"
@@ -27,13 +28,17 @@ const (
 
 // peer sends to another node, over a connection of its own.
 type peer struct {
-	cl    *membership
-	to    Member
-	queue chan []byte
+	cl     *membership
+	to     Member
+	queue  chan []byte
+	queued atomic.Int64 // bytes
 }
 
-// peerQueue is how many messages may wait for a node; more are lost, as on a bad network.
-const peerQueue = 256
+// What may wait for a node; more is lost, as on a bad network.
+const (
+	peerQueue = 256
+	peerBytes = 32 << 20
+)
 
 func newPeer(cl *membership, to Member) *peer {
 	return &peer{cl: cl, to: to, queue: make(chan []byte, peerQueue)}
@@ -47,8 +52,12 @@ func (p *peer) tell(e envelope) {
 	}
 	var out resp.Buffer
 	out.Command([]byte("BUS"), []byte(e.Cluster), b)
+	if p.queued.Load()+int64(len(out.B)) > peerBytes {
+		return
+	}
 	select {
 	case p.queue <- out.B:
+		p.queued.Add(int64(len(out.B)))
 	default:
 	}
 }
@@ -79,10 +88,12 @@ func (p *peer) feed(nc net.Conn, patience time.Duration) {
 		case <-p.cl.n.done:
 			return
 		case b = <-p.queue:
+			p.queued.Add(-int64(len(b)))
 		}
 		for more := true; more && len(b) < 64<<10; {
 			select {
 			case next := <-p.queue:
+				p.queued.Add(-int64(len(next)))
 				b = append(b, next...)
 			default:
 				more = false

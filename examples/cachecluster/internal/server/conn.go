@@ -63,6 +63,13 @@ func (n *Node) detach(c *conn) {
 	delete(n.conns, c)
 	c.unsubscribeAll()
 	c.unwatch()
+	if n.cluster != nil {
+		for w := range n.cluster.waiting {
+			if w.c == c {
+				w.answer()
+			}
+		}
+	}
 	if _, ok := n.replicas[c]; ok {
 		delete(n.replicas, c)
 		n.note("replica", "lost the connection of a replica, %s", c.l.remote())

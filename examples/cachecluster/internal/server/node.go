@@ -88,6 +88,7 @@ type Node struct {
 	replicas map[*conn]*follower           //
 	cluster  *membership                   // nil: a node by itself
 	lastSave time.Time
+	isSaving bool // a client has asked for a snapshot
 	events   []Event
 	closed   bool
 	scratch  resp.Buffer

@@ -274,12 +274,15 @@ func (n *Node) saving(c *conn, name string) {
 		c.out.Int(max(n.lastSave.Unix(), 0))
 	case n.o.Dir == "":
 		c.refuse("ERR there is no folder to save to")
+	case n.isSaving:
+		c.refuse("ERR Background save already in progress")
 	default:
 		// The connection waits and the node goes on: only encoding holds it up.
-		c.blocked = true
+		c.blocked, n.isSaving = true, true
 		n.wg.Go(func() {
 			err := n.save()
 			n.do(func() {
+				n.isSaving = false
 				switch {
 				case err != nil:
 					c.out.Error("ERR " + err.Error())
