@@ -261,7 +261,7 @@ func TestReplication(t *testing.T) {
 	}
 	require.Equal(t, "1", text(c.Receive()), "WAIT")
 	tc.same("n1", "r1")
-	require.NotZero(t, n1.db.Stats.Evicted)
+	require.NotZero(t, n1.Look().Evicted)
 }
 
 // same waits until two nodes hold the same keys and are at the same place of one stream.
@@ -366,7 +366,7 @@ func TestMoveSlotsUnderLoad(t *testing.T) {
 	for slot := range 5461 {
 		r, err := from.Do("CLUSTER", "COUNTKEYSINSLOT", fmt.Sprint(slot))
 		require.NoError(t, err)
-		if r.Int > 0 {
+		if r.Int > 0 && moved < 60 {
 			moveSlot(t, tc, from, to, slot)
 			moved++
 		}

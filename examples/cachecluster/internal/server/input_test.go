@@ -134,6 +134,8 @@ func TestSubscriberThatNeverReads(t *testing.T) {
 			n.mu.Unlock()
 		}
 		require.EqualValues(t, 1, n.Stats().Dropped)
+		n.mu.Lock()
+		defer n.mu.Unlock()
 		require.Empty(t, n.channels)
 	})
 }

@@ -43,7 +43,7 @@ func dial(t testing.TB, addr string) *resp.Client {
 	t.Helper()
 	c, err := resp.Dial(t.Context(), addr)
 	require.NoError(t, err)
-	require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(3*patience)))
 	t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -188,6 +188,8 @@ func TestWatch(t *testing.T) {
 	do(t, a, "MULTI")
 	do(t, a, "SET k 2")
 	require.Equal(t, "[OK]", do(t, a, "EXEC"))
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	require.Empty(t, n.watched)
 }
 
