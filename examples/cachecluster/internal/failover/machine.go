@@ -479,9 +479,8 @@ func (m *Machine) vote(msg Message) {
 	}
 	i := m.place[msg.From]
 	m.told = nil
-	if m.state.Asked[i] = max(m.state.Asked[i], msg.Epoch); !planted(BugForgetVote) {
-		m.out.Save = true
-	}
+	m.state.Asked[i] = max(m.state.Asked[i], msg.Epoch)
+	m.out.Save = true
 	m.send(msg.From, Message{Kind: Grant, Shard: s, Epoch: msg.Epoch})
 }
 

@@ -6,17 +6,16 @@ type Bug int
 
 // The bugs.
 const (
-	NoBug         Bug = iota
-	BugForgetVote     // do not save a vote, nor for whom it was
-	BugNoLease        // serve without the answers of a majority
-	BugHastyVote      // vote against a leader that one hears
-	BugMinority       // win with a vote too few
-	BugLastWins       // believe the last message, not the highest epoch
+	NoBug        Bug = iota
+	BugNoLease       // serve without the answers of a majority
+	BugHastyVote     // vote against a leader that one hears
+	BugMinority      // win with a vote too few
+	BugLastWins      // believe the last message, not the highest epoch
 	bugEnd
 )
 
 var bugs = [bugEnd]string{
-	"none", "forget vote", "no lease", "hasty vote", "minority", "last wins",
+	"none", "no lease", "hasty vote", "minority", "last wins",
 }
 
 func (b Bug) String() string { return bugs[b] }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"hash/fnv"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -175,7 +176,7 @@ func TestScan(t *testing.T) {
 	for i := range 500 {
 		require.True(t, seen[fmt.Sprintf("stays%d", i)], i)
 	}
-	require.Zero(t, d.Scan(1<<63, 1<<62, func(*Entry) {}))
+	require.Zero(t, d.Scan(1<<63, math.MaxInt, func(*Entry) {}))
 }
 
 func TestDequeAgainstSlice(t *testing.T) {
