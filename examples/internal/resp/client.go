@@ -10,11 +10,11 @@ import (
 
 // Reply is one decoded reply.
 type Reply struct {
-	Kind  byte    // the protocol's type byte: + - : $ * % _
+	Kind  byte    // the protocol's type byte: + - : $ * % _ , ~ >
 	Null  bool    // an absent value or array
 	Int   int64   // of kind :
-	Bytes []byte  // of kinds + - $; the caller's to keep
-	Elems []Reply // of kinds * and %, a map's keys and values in turn
+	Bytes []byte  // of kinds + - $ ,; the caller's to keep
+	Elems []Reply // of kinds * ~ > and %, a map's keys and values in turn
 }
 
 // Err is the error that the server replied, or nil.
@@ -102,7 +102,7 @@ func (c *Client) read(depth int) (Reply, error) {
 	}
 	r, rest := Reply{Kind: line[0]}, line[1:]
 	switch r.Kind {
-	case '+', '-':
+	case '+', '-', ',':
 		r.Bytes = rest
 		return r, nil
 	case '_':
@@ -122,7 +122,7 @@ func (c *Client) read(depth int) (Reply, error) {
 	case '%':
 		n *= 2
 		fallthrough
-	case '*':
+	case '*', '~', '>':
 		return c.readElems(r, n, depth)
 	}
 	return Reply{}, fmt.Errorf("%w: unknown reply type %q", ErrProtocol, r.Kind)

@@ -180,6 +180,11 @@ func (r *Reader) readInline() error {
 	if err != nil {
 		return err
 	}
+	return r.splitInline(line)
+}
+
+// splitInline appends a line's words to buf.
+func (r *Reader) splitInline(line []byte) error {
 	for i := 0; i < len(line); {
 		if line[i] == ' ' || line[i] == '\t' {
 			i++
