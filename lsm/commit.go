@@ -33,7 +33,9 @@ type request struct {
 	one   [1]*request // memory for a group of one
 }
 
-var requests = sync.Pool{New: func() any { return &request{wake: make(chan struct{}, 1)} }}
+// newRequest is what the pool of a database makes. A pool of all databases would hand the
+// channels of a testing/synctest bubble to those outside.
+func newRequest() any { return &request{wake: make(chan struct{}, 1)} }
 
 // maxGroup bounds the bytes of a group, so that a small write does not wait for a
 // megabyte of others.
@@ -50,8 +52,8 @@ func (db *DB) commit(b *Batch, dur Durability, check func() error) error {
 		}
 		return db.writable()
 	}
-	r := requests.Get().(*request)
-	defer requests.Put(r)
+	r := db.requests.Get().(*request)
+	defer db.requests.Put(r)
 	r.batch, r.dur, r.check, r.err, r.lead = b, dur, check, nil, false
 
 	db.queueMu.Lock()

@@ -30,6 +30,8 @@ type DB struct {
 	state   atomic.Pointer[readState] // what readers see; nil after Close
 	visible atomic.Uint64             // the newest sequence number that readers may see
 
+	requests sync.Pool // of *request
+
 	queueMu sync.Mutex
 	queue   []*request // guarded by queueMu
 	leading bool       // guarded by queueMu

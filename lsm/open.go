@@ -25,7 +25,7 @@ func Open(dir string, o Options) (_ *DB, err error) {
 	if o, err = o.withDefaults(); err != nil {
 		return nil, err
 	}
-	db := &DB{o: o, dir: dir, snaps: map[uint64]int{}}
+	db := &DB{o: o, dir: dir, snaps: map[uint64]int{}, requests: sync.Pool{New: newRequest}}
 	db.cond = sync.NewCond(&db.mu)
 	db.syncTurn.cond.L = &db.syncTurn.mu
 	if o.CacheSize > 0 {

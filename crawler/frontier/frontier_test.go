@@ -7,7 +7,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -575,17 +574,9 @@ func TestClockSteps(t *testing.T) {
 	require.Equal(t, time.Second, w.info("a.example").Next.Sub(time.Unix(0, w.clock.now)))
 }
 
-// bubble runs a test under a clock of its own. The store keeps channels for re-use, which
-// must not leave the bubble: they are collected.
-func bubble(t *testing.T, test func(*testing.T)) {
-	synctest.Test(t, test)
-	runtime.GC()
-	runtime.GC()
-}
-
 // TestWaiting has workers wait under a clock of their own.
 func TestWaiting(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f, err := Open("dir", Options{Store: lsm.Options{FS: lsmtest.NewFS()}})
 		require.NoError(t, err)
 		var items []Item
@@ -634,7 +625,7 @@ func TestWaiting(t *testing.T) {
 }
 
 func TestCloseWakesThoseWhoWait(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f, err := Open("dir", Options{KeepOpen: true, Store: lsm.Options{FS: lsmtest.NewFS()}})
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
