@@ -60,3 +60,26 @@ func TestReadWidens(t *testing.T) {
 	require.NotNil(t, d, "nobody is left to ask")
 	require.Error(t, d.Err)
 }
+
+// TestDoubledAnswer: an answer that comes twice does not pass for that to the question
+// after it. A read that brings an owner level is told of it by nothing but the owner's own
+// word.
+func TestDoubledAnswer(t *testing.T) {
+	c := newTrio(t, func(o *Options) { o.Survey = 1 << 40 })
+	require.NoError(t, c.put("k", "old").Err)
+	c.lost = func(_, to string, m *Message) bool { return to == "b" && m.Kind == Merge }
+	require.NoError(t, c.put("k", "new").Err)
+	var answers []*Message
+	c.lost = func(from, to string, m *Message) bool {
+		if from == "b" && m.Reply && m.Kind == Read {
+			answers = append(answers, m)
+		}
+		return to == "b" && m.Kind == Merge // the repair does not arrive
+	}
+	require.Nil(t, c.get("k"))
+	require.Len(t, answers, 2, "digest, then object")
+	for _, m := range answers {
+		c.step("a", Received{"b", m})
+	}
+	require.Empty(t, c.done, "b is not level")
+}

@@ -11,7 +11,8 @@ type op struct {
 	id       uint64
 	deadline int64 // on the monotonic clock
 	index    int   // in the heap
-	waiting  []string
+	waiting  []question
+	asked    uint64 // questions so far
 
 	// on is called with each answer. Undelivered as the code stands for one that will not
 	// come since the message surely did not arrive, Gone for one that will hardly come.
@@ -19,6 +20,16 @@ type op struct {
 	// expired is called at the deadline.
 	expired func()
 }
+
+// question is one that a peer has not answered.
+type question struct {
+	peer string
+	id   uint64
+}
+
+// A message is named by its op and by which of the op's questions it is: an answer that is
+// doubled on its way must not be taken for that to the next question.
+const questionBits = 16
 
 // begin registers an op that lives at most so long.
 func (n *Node) begin(life int64) *op {
@@ -48,23 +59,34 @@ func (n *Node) postpone(o *op, life int64) {
 
 // call sends a message whose answer goes to the op.
 func (n *Node) call(o *op, to string, m *Message) {
-	m.ID = o.id
-	o.waiting = append(o.waiting, to)
+	o.asked++
+	m.ID = o.id<<questionBits | o.asked&(1<<questionBits-1)
+	o.waiting = append(o.waiting, question{to, m.ID})
 	n.send(to, m)
 }
 
 // answered hands an answer to the op that waits for it.
 func (n *Node) answered(from string, m *Message) {
-	o := n.ops[m.ID]
+	o := n.ops[m.ID>>questionBits]
 	if o == nil {
 		return
 	}
-	i := slices.Index(o.waiting, from)
+	i := slices.Index(o.waiting, question{from, m.ID})
 	if i < 0 {
 		return // doubled on its way
 	}
 	o.waiting = slices.Delete(o.waiting, i, i+1)
 	o.on(from, m)
+}
+
+// next is the first question that a peer has not answered, 0 if there is none.
+func (o *op) next(peer string) uint64 {
+	for _, q := range o.waiting {
+		if q.peer == peer {
+			return q.id
+		}
+	}
+	return 0
 }
 
 // undelivered is a message that came back.
@@ -79,14 +101,14 @@ func (n *Node) undelivered(to string, m *Message) {
 func (n *Node) gone(peer string) {
 	var ids []uint64
 	for id, o := range n.ops {
-		if slices.Contains(o.waiting, peer) {
+		if o.next(peer) != 0 {
 			ids = append(ids, id)
 		}
 	}
 	slices.Sort(ids)
 	for _, id := range ids {
-		for o := n.ops[id]; o != nil && n.live(o) && slices.Contains(o.waiting, peer); {
-			n.answered(peer, &Message{Reply: true, ID: id, Code: Gone})
+		for o := n.ops[id]; o != nil && n.live(o) && o.next(peer) != 0; {
+			n.answered(peer, &Message{Reply: true, ID: o.next(peer), Code: Gone})
 		}
 	}
 }

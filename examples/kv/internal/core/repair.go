@@ -201,7 +201,7 @@ func (in *inbound) end(r *repairer) {
 
 // exchanged answers one frame of a peer's comparison.
 func (n *Node) exchanged(from string, m *Message, part *partition) {
-	id := forwardID{from, m.Tenure, m.ID}
+	id := forwardID{from, m.Tenure, m.ID >> questionBits} // its frames are questions of one op
 	in := n.repair.inbound[id]
 	switch {
 	case !part.mine:
