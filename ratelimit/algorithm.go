@@ -257,17 +257,18 @@ func (r *rule) tell(d *Decision, s state, lg *stamps, now, n int64, ok bool) {
 }
 
 // events is how many events have their time in so many units, rounded down. The quotient is
-// guessed by a multiplication, off by one at most where it is below 2^50, and put right.
+// guessed by a multiplication, off by two at most where it is below 2^50, and put right.
 func (r *rule) events(units int64) int64 {
 	q := int64(float64(units) * r.perUnit)
 	if q > 1<<50 || q < -1<<50 {
 		return floorDiv(units, r.p)
 	}
-	switch rest := units - q*r.p; {
-	case rest < 0:
-		return q - 1
-	case rest >= r.p:
-		return q + 1
+	rest := units - q*r.p
+	for ; rest < 0; rest += r.p {
+		q--
+	}
+	for ; rest >= r.p; rest -= r.p {
+		q++
 	}
 	return q
 }
