@@ -32,7 +32,7 @@ const (
 // Options configures Open. The zero value is a good default; sizes are in bytes.
 type Options struct {
 	Durability   Durability       // of writes that do not say otherwise (Synced)
-	MemtableSize int64            // when a memtable is written to disk (64 MiB; at most 3 GiB)
+	MemtableSize int64            // when a memtable is written to disk (64 MiB; at most 3 GiB); up to five lie in memory, one of them empty
 	CacheSize    int64            // decoded blocks kept in memory (64 MiB; negative: none)
 	BlockSize    int              // of table blocks before compression (4 KiB)
 	BitsPerKey   float64          // of the tables' Bloom filters (10; negative: no filters)
