@@ -96,13 +96,22 @@ func (a *adaptive) add(h *head, hash uint32, w int64) {
 	}
 	for range settleSteps {
 		switch {
-		case win.weight > a.window:
+		case win.n > 0 && win.weight-a.next(inWindow) >= a.window:
 			a.move(a.first(inWindow), inMain)
-		case win.weight < a.window && main.n > 0:
+		case main.n > 0 && win.weight+a.next(inMain) <= a.window:
 			a.move(a.first(inMain), inWindow)
 		}
 	}
 	a.put(inWindow, h, hash, w)
+}
+
+// next is the weight of a region's first entry: what a move would take out of it. Weights
+// that differ never fill a region exactly, and what is left over is no reason to move.
+func (a *adaptive) next(list int) int64 {
+	if a.byCount {
+		return 1
+	}
+	return a.of.weightOf(a.first(list))
 }
 
 func (a *adaptive) victim(newcomer *head) *head {
@@ -114,7 +123,7 @@ func (a *adaptive) victim(newcomer *head) *head {
 		return a.windowHand(newcomer)
 	}
 	cand := a.windowHand(newcomer)
-	if main.n == 0 || main.weight < a.bound-a.window {
+	if main.n == 0 || main.weight+a.of.weightOf(cand) <= a.bound-a.window {
 		// Main has room. Something must go all the same, and that is the window's next.
 		a.move(cand, inMain)
 		if next := a.oldest(inWindow, newcomer); next != nil {
