@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/ashlar-go/ashlar/crawler/frontier"
@@ -55,23 +56,27 @@ func Example() {
 	// frontier: 2 hosts, 0 queued, 0 leased, 0 waiting, 0 dead
 }
 
-// A clock that the caller moves: TryLease and Next go by it alone.
+// A clock that the caller moves: TryLease and Next go by it alone. The store's background
+// reads it too.
 func ExampleFrontier_TryLease() {
-	now := time.Unix(1_800_000_000, 0)
-	f, done := open(frontier.Options{Now: func() time.Time { return now }})
+	var clock atomic.Int64
+	start := time.Unix(1_800_000_000, 0)
+	clock.Store(start.UnixNano())
+	now := func() time.Time { return time.Unix(0, clock.Load()) }
+	f, done := open(frontier.Options{Now: now})
 	defer done()
 	_, _ = f.Add(context.Background(), frontier.Item{URL: "https://a.example/1"}, frontier.Item{URL: "https://a.example/2"})
-	start := now
 	for {
 		l, err := f.TryLease()
 		if errors.Is(err, frontier.ErrNotReady) {
-			now, _ = f.Next()
+			next, _ := f.Next()
+			clock.Store(next.UnixNano())
 			continue
 		}
 		if err != nil {
 			break
 		}
-		fmt.Println(now.Sub(start).Round(time.Second), l.URL)
+		fmt.Println(now().Sub(start).Round(time.Second), l.URL)
 		_ = l.Done(frontier.Result{})
 	}
 	// Output:
