@@ -79,10 +79,10 @@ func TestInBrowser(t *testing.T) {
 			r.Require(t, site, 80)
 			require.Equal(t, map[string]any{
 				"name":              "cache <test>",
-				"totals":            []any{"12,345", "5.0 MB", "4,322", "93.4 %", "2 of 3"},
+				"totals":            []any{"12,345", "5.00 MiB", "4,322", "93.4 %", "2 of 3"},
 				"states":            []any{"serving", "serving", "waiting", "replica", "syncing"},
 				"roles":             []any{"5,844 slots", "0 slots", "0 slots", "of n1", "of n2"},
-				"memory":            "1.0 MB of 2.0 MB, allkeys-adaptive",
+				"memory":            "1.00 MiB of 2.00 MiB, allkeys-adaptive",
 				"ratio":             "50.0 % of 1,000",
 				"strip":             "shard 1: 5844 of 16384 slots, shard 2: 5462 of 16384 slots, shard 3: 5078 of 16384 slots",
 				"runs":              4.0,

@@ -38,6 +38,11 @@ export function millis(n) {
   return n >= 1000 ? `${(n / 1000).toFixed(2)} s` : `${digits(n)} ms`;
 }
 
+/** percent writes a ratio: 93.4 %. */
+export function percent(ratio) {
+  return `${(100 * ratio).toFixed(1)} %`;
+}
+
 /** clock writes the time of day of what JSON carries. */
 export function clock(at) {
   return time.format(new Date(at));

@@ -1,10 +1,10 @@
 // One card a node. A card is made once and then only written to, so that a button keeps
 // the focus and a figure its selection while states come in.
 
-import { act, once } from "./actions.js";
-import { bytes, colour, count, mark, percent, rate, reveal, write } from "./dom.js";
-
-const SAMPLES = 60;
+import { act, once } from "./dash/actions.js";
+import { colour, fields, label, mark, reveal, sync, write } from "./dash/elements.js";
+import { bytes, count, percent, rate } from "./dash/figures.js";
+import { compare, Spark } from "./dash/spark.js";
 
 export class Nodes {
   constructor(root, template) {
@@ -15,24 +15,9 @@ export class Nodes {
 
   draw(state) {
     const nodes = state.nodes ?? [];
-    const known = new Set(nodes.map((node) => node.id));
-    for (const [id, card] of this.cards) {
-      if (known.has(id)) continue;
-      card.root.remove();
-      this.cards.delete(id);
-    }
-    nodes.forEach((node, place) => {
-      let card = this.cards.get(node.id);
-      if (!card) {
-        card = new Card(this.template, node.id);
-        this.cards.set(node.id, card);
-      }
-      if (this.root.children[place] !== card.root) this.root.insertBefore(card.root, this.root.children[place] ?? null);
-      card.draw(node, state.acts);
-    });
-    // One scale for all: the sparklines are there to be compared.
-    const peak = Math.max(1, ...[...this.cards.values()].flatMap((card) => card.samples));
-    for (const card of this.cards.values()) card.spark(peak);
+    sync(this.cards, this.root, nodes, (node) => node.id, (node) => new Card(this.template, node.id));
+    for (const node of nodes) this.cards.get(node.id).draw(node, state.acts);
+    compare([...this.cards.values()].map((card) => card.spark));
   }
 }
 
@@ -41,8 +26,8 @@ class Card {
     this.root = template.content.cloneNode(true).firstElementChild;
     this.id = id;
     this.health = "";
-    this.samples = [];
-    this.fields = new Map([...this.root.querySelectorAll("[data-field]")].map((e) => [e.dataset.field, e]));
+    this.spark = new Spark(this.root.querySelector(".spark"), "commands per second");
+    this.fields = fields(this.root);
     this.buttons = new Map([...this.root.querySelectorAll("[data-do]")].map((e) => [e.dataset.do, e]));
     this.root.dataset.node = id;
     this.does("power", () => (this.health === "down" ? "start" : "kill"));
@@ -83,30 +68,9 @@ class Card {
 
     const down = node.state === "down";
     this.field("buttons").hidden = !acts;
-    this.label("power", down ? "Start" : "Kill", `${down ? "Start" : "Kill"} ${node.id}`, true);
-    this.label("move", "Move 100 slots", `Move 100 slots from ${node.id} to the next shard`, node.state === "serving");
+    label(this.buttons.get("power"), down ? "Start" : "Kill", `${down ? "Start" : "Kill"} ${node.id}`, true);
+    label(this.buttons.get("move"), "Move 100 slots", `Move 100 slots from ${node.id} to the next shard`, node.state === "serving");
 
-    this.samples.push(node.rate);
-    if (this.samples.length > SAMPLES) this.samples.shift();
-  }
-
-  /** label names a button and says what pressing it would do, if anything. */
-  label(name, text, title, on) {
-    const button = this.buttons.get(name);
-    write(button, text);
-    mark(button, "title", title);
-    mark(button, "aria-label", title);
-    mark(button, "aria-disabled", String(!on));
-  }
-
-  spark(peak) {
-    const high = 28;
-    // New samples come in at the right end, so that a short history does not stretch.
-    const first = (SAMPLES - this.samples.length) * 2;
-    const points = this.samples.map((n, i) => `${first + i * 2} ${(29 - (n / peak) * high).toFixed(1)}`);
-    const picture = this.root.querySelector(".spark");
-    picture.querySelector(".line").setAttribute("d", `M${points.join("L")}`);
-    picture.querySelector(".area").setAttribute("d", `M${first} 30L${points.join("L")}L118 30z`);
-    mark(picture, "aria-label", `commands per second, the last ${this.samples.length}, highest ${rate(Math.max(...this.samples))}`);
+    this.spark.add(node.rate);
   }
 }

@@ -1,6 +1,7 @@
 // Who owns which slots, and how policies compare.
 
-import { colour, count, html, mark, percent, write } from "./dom.js";
+import { colour, html, mark, write } from "./dash/elements.js";
+import { count, percent } from "./dash/figures.js";
 
 const ALL = 16384;
 
