@@ -22,7 +22,7 @@ func TestDashboard(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, teller.close()) })
 	require.Eventually(t, teller.cluster.Ready, patience, 5*time.Millisecond)
 	state := func() (s page.State) {
-		res, err := http.Get("http://" + teller.dashAddr + "/state")
+		res, err := http.Get("http://" + teller.site.Addr + "/state")
 		require.NoError(t, err)
 		defer res.Body.Close()
 		require.NoError(t, json.NewDecoder(res.Body).Decode(&s))
@@ -31,7 +31,7 @@ func TestDashboard(t *testing.T) {
 	press := func(action string, args dash.Args) (status int, said string) {
 		b, err := json.Marshal(args)
 		require.NoError(t, err)
-		res, err := http.Post("http://"+teller.dashAddr+"/action/"+action, "application/json", bytes.NewReader(b))
+		res, err := http.Post("http://"+teller.site.Addr+"/action/"+action, "application/json", bytes.NewReader(b))
 		require.NoError(t, err)
 		defer res.Body.Close()
 		out, err := io.ReadAll(res.Body)

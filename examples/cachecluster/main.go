@@ -10,39 +10,21 @@
 package main
 
 import (
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
-)
 
-// Exit codes.
-const (
-	exitFailed = 1
-	exitUsage  = 2
+	"github.com/ashlar-go/ashlar/examples/internal/program"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	name := ""
-	if len(args) > 0 {
-		name = args[0]
-	}
-	switch {
-	case name == "serve":
-		return report(serve(args[1:], stderr), stderr)
-	case name == "help" && len(args) > 1 && args[1] == "serve":
-		return report(serve([]string{"-help"}, stderr), stderr)
-	case name == "help":
-		usage(stdout)
-		return 0
-	case name == "" || name[0] == '-':
-		return report(story(args, stdout, stderr), stderr)
-	}
-	fmt.Fprintf(stderr, "cachecluster: unknown command %q; see cachecluster help\n", name)
-	return exitUsage
+	return program.Program{
+		Name: "cachecluster", Usage: usage,
+		Story: func(args []string) error { return story(args, stdout, stderr) },
+		Serve: func(args []string) error { return serve(args, stderr) },
+	}.Run(args, stdout, stderr)
 }
 
 func usage(w io.Writer) {
@@ -51,20 +33,4 @@ func usage(w io.Writer) {
        cachecluster serve -config FILE -id NAME  one node of a cluster
 cachecluster help serve tells more.
 `)
-}
-
-// errUsage is matched by what the caller of the program did wrong.
-var errUsage = errors.New("usage")
-
-// report turns an error into an exit code.
-func report(err error, stderr io.Writer) int {
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-		return 0
-	case errors.Is(err, errUsage):
-		fmt.Fprintln(stderr, "cachecluster:", err)
-		return exitUsage
-	}
-	fmt.Fprintln(stderr, "cachecluster:", err)
-	return exitFailed
 }

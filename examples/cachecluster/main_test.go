@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ashlar-go/ashlar/examples/internal/program"
 )
 
 func runMain(args ...string) (code int, stdout, stderr string) {
@@ -42,23 +44,23 @@ func TestUsage(t *testing.T) {
 		{[]string{"help"}, 0, ""},
 		{[]string{"help", "serve"}, 0, "config"},
 		{[]string{"-help"}, 0, "-check"},
-		{[]string{"dance"}, exitUsage, "unknown command"},
-		{[]string{"-x"}, exitUsage, "see cachecluster help"},
-		{[]string{"-check", "more"}, exitUsage, "unexpected"},
-		{[]string{"-check", "-files", "1"}, exitUsage, "100 to"},
-		{[]string{"-check", "-data", "/does/not/exist"}, exitFailed, "exist"},
-		{[]string{"serve"}, exitUsage, "-addr"},
-		{[]string{"serve", "-y"}, exitUsage, "see cachecluster help serve"},
-		{[]string{"serve", "-addr", "127.0.0.1:0", "-policy", "best"}, exitUsage, "-policy"},
-		{[]string{"serve", "-addr", "127.0.0.1:0", "-log", "loud"}, exitUsage, "LEVEL"},
-		{[]string{"serve", "-addr", "256.0.0.1:0"}, exitFailed, "256.0.0.1"},
-		{[]string{"serve", "-config", good, "-id", "n1"}, exitUsage, "-dir"},
-		{[]string{"serve", "-config", good, "-id", "n1", "-dir", dir}, exitFailed, "256.0.0.1"},
-		{[]string{"serve", "-config", good, "-id", "n9", "-dir", dir}, exitFailed, `no node "n9"`},
-		{[]string{"serve", "-config", empty, "-id", "n1", "-dir", dir}, exitFailed, "0 shards"},
-		{[]string{"serve", "-config", twice, "-id", "n1", "-dir", dir}, exitFailed, "twice"},
-		{[]string{"serve", "-config", other, "-id", "n1", "-dir", dir}, exitFailed, "unknown field"},
-		{[]string{"serve", "-config", good + "x", "-id", "n1", "-dir", dir}, exitFailed, "good.jsonx"},
+		{[]string{"dance"}, program.ExitUsage, "unknown command"},
+		{[]string{"-x"}, program.ExitUsage, "see cachecluster help"},
+		{[]string{"-check", "more"}, program.ExitUsage, "unexpected"},
+		{[]string{"-check", "-files", "1"}, program.ExitUsage, "100 to"},
+		{[]string{"-check", "-data", "/does/not/exist"}, program.ExitFailed, "exist"},
+		{[]string{"serve"}, program.ExitUsage, "-addr"},
+		{[]string{"serve", "-y"}, program.ExitUsage, "see cachecluster help serve"},
+		{[]string{"serve", "-addr", "127.0.0.1:0", "-policy", "best"}, program.ExitUsage, "-policy"},
+		{[]string{"serve", "-addr", "127.0.0.1:0", "-log", "loud"}, program.ExitUsage, "unknown name"},
+		{[]string{"serve", "-addr", "256.0.0.1:0"}, program.ExitFailed, "256.0.0.1"},
+		{[]string{"serve", "-config", good, "-id", "n1"}, program.ExitUsage, "-dir"},
+		{[]string{"serve", "-config", good, "-id", "n1", "-dir", dir}, program.ExitFailed, "256.0.0.1"},
+		{[]string{"serve", "-config", good, "-id", "n9", "-dir", dir}, program.ExitFailed, `no node "n9"`},
+		{[]string{"serve", "-config", empty, "-id", "n1", "-dir", dir}, program.ExitFailed, "0 shards"},
+		{[]string{"serve", "-config", twice, "-id", "n1", "-dir", dir}, program.ExitFailed, "twice"},
+		{[]string{"serve", "-config", other, "-id", "n1", "-dir", dir}, program.ExitFailed, "unknown field"},
+		{[]string{"serve", "-config", good + "x", "-id", "n1", "-dir", dir}, program.ExitFailed, "good.jsonx"},
 	} {
 		code, _, errs := runMain(c.args...)
 		require.Equal(t, c.code, code, "%q: %s", c.args, errs)

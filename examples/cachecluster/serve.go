@@ -4,57 +4,50 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/ashlar-go/ashlar/examples/cachecluster/internal/keyspace"
 	"github.com/ashlar-go/ashlar/examples/cachecluster/internal/server"
 	"github.com/ashlar-go/ashlar/examples/cachecluster/internal/view"
+	"github.com/ashlar-go/ashlar/examples/internal/program"
 )
 
 type serveFlags struct {
-	addr, config, id, dir, http, debug, level, policy string
-	memory                                            int64
-	portable                                          bool
+	addr, config, id, dir, http, debug, policy string
+	memory                                     int64
+	portable                                   bool
 }
 
 // serve runs one node until it is told to stop.
 func serve(args []string, stderr io.Writer) error {
-	fs := flag.NewFlagSet("cachecluster serve", flag.ContinueOnError)
-	fs.SetOutput(stderr)
+	fs := program.Flags("cachecluster serve", stderr)
 	var f serveFlags
 	fs.StringVar(&f.addr, "addr", "", "`host:port` of a node by itself")
 	fs.StringVar(&f.config, "config", "", "the cluster, as JSON: {\"cluster\", \"timeout\", \"shards\": [[{\"id\", \"addr\", \"http\"}, …], …]}")
 	fs.StringVar(&f.id, "id", "", "which of the cluster's nodes this is")
 	fs.StringVar(&f.dir, "dir", "", "`folder` for snapshots and for what must survive a restart; a node of a cluster needs one")
 	fs.StringVar(&f.debug, "debug", "", "`host:port` for Go's profiles, for your eyes only; empty: none")
-	fs.StringVar(&f.level, "log", "info", "debug, info, warn or error")
 	fs.StringVar(&f.policy, "policy", "noeviction", "what leaves when the memory is full: `maxmemory-policy`")
 	fs.Int64Var(&f.memory, "maxmemory", 0, "`bytes`; 0: no bound")
 	fs.BoolVar(&f.portable, "portable", false, "a goroutine for each connection, where there is something faster")
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return fmt.Errorf("%w: see cachecluster help serve", errUsage)
+	var level slog.Level
+	fs.TextVar(&level, "log", slog.LevelInfo, "debug, info, warn or error")
+	if err := program.Parse(fs, args); err != nil {
+		return err
 	}
-	var lv slog.Level
 	policy, err := keyspace.ParsePolicy(f.policy)
 	alone := f.addr != "" && f.config == "" && f.id == ""
 	member := f.addr == "" && f.config != "" && f.id != "" && f.dir != ""
-	if lerr := lv.UnmarshalText([]byte(f.level)); lerr != nil || err != nil || f.memory < 0 || fs.NArg() > 0 || alone == member {
-		return fmt.Errorf("%w: cachecluster serve -addr HOST:PORT | -config FILE -id NAME -dir DIR [-maxmemory BYTES] [-policy NAME] [-log LEVEL]", errUsage)
+	if err != nil || f.memory < 0 || fs.NArg() > 0 || alone == member {
+		return fmt.Errorf("%w: cachecluster serve -addr HOST:PORT | -config FILE -id NAME -dir DIR [-maxmemory BYTES] [-policy NAME] [-log LEVEL]", program.ErrUsage)
 	}
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: lv}))
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
 	o := server.Options{ID: f.id, Dir: f.dir, Logger: log, MaxMemory: f.memory, Policy: policy, Portable: f.portable}
 	var v *view.View
 	if member {
@@ -73,7 +66,7 @@ func serve(args []string, stderr io.Writer) error {
 }
 
 func serveNode(f serveFlags, o server.Options, v *view.View, log *slog.Logger) (err error) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := program.UntilSignal()
 	defer stop()
 	if o.Listener, err = net.Listen("tcp", f.addr); err != nil {
 		return err
@@ -109,7 +102,6 @@ func serveNode(f serveFlags, o server.Options, v *view.View, log *slog.Logger) (
 	}
 	log.Info("cachecluster: serving", "node", f.id, "addr", n.Addr(), "http", f.http, "dir", f.dir)
 	<-ctx.Done()
-	stop() // a second Ctrl-C ends it at once
 	log.Info("cachecluster: closing", "node", f.id)
 	return nil
 }

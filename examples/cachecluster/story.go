@@ -3,14 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/ashlar-go/ashlar/examples/cachecluster/internal/client"
@@ -18,6 +13,8 @@ import (
 	"github.com/ashlar-go/ashlar/examples/cachecluster/internal/page"
 	"github.com/ashlar-go/ashlar/examples/cachecluster/internal/server"
 	"github.com/ashlar-go/ashlar/examples/cachecluster/internal/view"
+	"github.com/ashlar-go/ashlar/examples/internal/dash"
+	"github.com/ashlar-go/ashlar/examples/internal/program"
 	tale "github.com/ashlar-go/ashlar/examples/internal/story"
 )
 
@@ -44,35 +41,26 @@ type storyFlags struct {
 
 // story tells the story, and then serves until Ctrl-C.
 func story(args []string, stdout, stderr io.Writer) (err error) {
-	fs := flag.NewFlagSet("cachecluster", flag.ContinueOnError)
-	fs.SetOutput(stderr)
+	fs := program.Flags("cachecluster", stderr)
 	fs.Usage = func() { usage(stderr); fs.PrintDefaults() }
 	var o storyFlags
 	fs.BoolVar(&o.check, "check", false, "end after the story; the last line says how much of it held")
 	fs.StringVar(&o.data, "data", "", "`folder` whose files are loaded (the sources of Go's standard library)")
 	fs.StringVar(&o.dir, "dir", "", "`folder` for the nodes' data (a temporary one, removed at the end)")
 	fs.IntVar(&o.files, "files", 4000, "how many files are loaded at most, from 100 to 1,000,000")
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return fmt.Errorf("%w: see cachecluster help", errUsage)
-	}
-	if fs.NArg() > 0 {
-		return fmt.Errorf("%w: unexpected %q; see cachecluster help", errUsage, fs.Arg(0))
+	if err := program.ParseAll(fs, args); err != nil {
+		return err
 	}
 	if o.files < 100 || o.files > 1_000_000 {
-		return fmt.Errorf("%w: -files %d is not from 100 to 1,000,000", errUsage, o.files)
+		return fmt.Errorf("%w: -files %d is not from 100 to 1,000,000", program.ErrUsage, o.files)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := program.UntilSignal()
 	defer stop()
-	context.AfterFunc(ctx, stop)
-	if o.dir == "" {
-		if o.dir, err = os.MkdirTemp("", "ashlar-cachecluster-"); err != nil {
-			return err
-		}
-		defer os.RemoveAll(o.dir)
+	remove, err := program.Folder(&o.dir, "ashlar-cachecluster-")
+	if err != nil {
+		return err
 	}
+	defer remove()
 	if o.data == "" {
 		if o.data, err = tale.GoSources(ctx); err != nil {
 			return fmt.Errorf("%w (-data names another folder)", err)
@@ -84,13 +72,7 @@ func story(args []string, stdout, stderr io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
-	if err := t.tell(ctx); err != nil {
-		if ctx.Err() != nil {
-			return errors.New("interrupted")
-		}
-		return err
-	}
-	if err := t.Close(); err != nil || o.check {
+	if err := t.Play(ctx, t.begin, t.load, t.kill, t.comeBack, t.moveSlots, t.restart, t.policies); err != nil || o.check {
 		return err
 	}
 	_, port, _ := net.SplitHostPort(t.cluster.Config.Shards[0][0].Addr)
@@ -99,7 +81,7 @@ The six nodes go on, with a few clients. Dashboard: http://%s/   Ctrl-C ends the
   redis-cli -c -p %s GET net/http/server.go
   redis-cli --cluster check 127.0.0.1:%s
   redis-benchmark -p %s --cluster -t set,get -n 100000 -q
-`, t.dashAddr, port, port, port)
+`, t.site.Addr, port, port, port)
 	t.stroll(ctx)
 	return nil
 }
@@ -108,7 +90,7 @@ The six nodes go on, with a few clients. Dashboard: http://%s/   Ctrl-C ends the
 func (t *teller) open() (err error) {
 	opts := local.Options{Dir: t.o.dir, Timeout: timeout, Event: t.event}
 	dashAddr := "127.0.0.1:0"
-	if !t.o.check && allFree() {
+	if !t.o.check && tale.PortFree(dashPort) && tale.PortsFree(redisPort, allNodes) {
 		opts.Port, dashAddr = redisPort, fmt.Sprintf("127.0.0.1:%d", dashPort)
 	}
 	if t.cluster, err = local.New(opts); err != nil {
@@ -120,27 +102,13 @@ func (t *teller) open() (err error) {
 	if err != nil {
 		return errors.Join(err, t.cluster.Close())
 	}
-	l, err := net.Listen("tcp", dashAddr)
-	if err != nil {
-		return errors.Join(err, d.Close(), t.cluster.Close())
+	if t.site, err = dash.Listen(dashAddr, d, d); err != nil {
+		return errors.Join(err, t.cluster.Close())
 	}
-	t.dashAddr = l.Addr().String()
-	web := &http.Server{Handler: d, ReadHeaderTimeout: 10 * time.Second}
-	go web.Serve(l)
-	t.closeDash = func() error { return errors.Join(d.Close(), web.Close()) }
 	return nil
 }
 
-func allFree() bool {
-	for i := range allNodes {
-		if !tale.PortFree(redisPort + i) {
-			return false
-		}
-	}
-	return tale.PortFree(dashPort)
-}
-
-func (t *teller) close() error { return errors.Join(t.cluster.Close(), t.closeDash()) }
+func (t *teller) close() error { return errors.Join(t.cluster.Close(), t.site.Close()) }
 
 // show has the dashboard show what the story says.
 func (t *teller) show(kind, text string) { t.view.Load().Add(page.Event{Kind: kind, Text: text}) }

@@ -17,32 +17,23 @@ import (
 	"github.com/ashlar-go/ashlar/examples/cachecluster/internal/local"
 	"github.com/ashlar-go/ashlar/examples/cachecluster/internal/server"
 	"github.com/ashlar-go/ashlar/examples/cachecluster/internal/view"
+	"github.com/ashlar-go/ashlar/examples/internal/dash"
 	tale "github.com/ashlar-go/ashlar/examples/internal/story"
 )
 
 // teller knows what the cluster should hold.
 type teller struct {
 	*tale.Story
-	o         storyFlags
-	cluster   *local.Cluster
-	view      atomic.Pointer[view.View]
-	dashAddr  string
-	closeDash func() error
-	want      map[string]string
-	keys      []string
+	o       storyFlags
+	cluster *local.Cluster
+	view    atomic.Pointer[view.View]
+	site    *dash.Site
+	want    map[string]string
+	keys    []string
 }
 
 // writers is how many clients are at work at the same time.
 const writers = 8
-
-func (t *teller) tell(ctx context.Context) error {
-	for _, chapter := range []func(context.Context) error{t.begin, t.load, t.kill, t.comeBack, t.moveSlots, t.restart, t.policies} {
-		if err := chapter(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // await waits with the story's patience; what did not come is a failed check.
 func (t *teller) await(ctx context.Context, what string, ok func() bool) error {
@@ -61,7 +52,7 @@ func (t *teller) begin(ctx context.Context) error {
 	if err := t.await(ctx, "the cluster is ready", t.cluster.Ready); err != nil {
 		return err
 	}
-	t.Say("n1, n2 and n3 lead, n4, n5 and n6 follow them; dashboard on http://%s/", t.dashAddr)
+	t.Say("n1, n2 and n3 lead, n4, n5 and n6 follow them; dashboard on http://%s/", t.site.Addr)
 	c := client.New(t.cluster.Addrs()...)
 	defer c.Close()
 	r, err := c.At(ctx, t.cluster.Addrs()[0], "CLUSTER", "INFO")
