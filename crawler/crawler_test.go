@@ -60,7 +60,7 @@ func options(n *crawlertest.Net, disk lsm.FS, s *shelf) Options {
 // TestCrawl crawls a web with all faults and traps, in virtual time: no violation, every real
 // page once, traps bounded, every failure named.
 func TestCrawl(t *testing.T) {
-	hosts := 200
+	hosts := 120
 	if testing.Short() {
 		hosts = 40
 	}

@@ -138,7 +138,7 @@ func twins(o SyncOptions, rng *rand.Rand, n, d int) (*replica, *replica) {
 
 // TestDiffsAreTheDifference runs random pairs of sets through random geometries and limits.
 func TestDiffsAreTheDifference(t *testing.T) {
-	pairs := 12_000
+	pairs := 6_000
 	if testing.Short() || raceEnabled {
 		pairs = 1_000
 	}

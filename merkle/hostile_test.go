@@ -341,7 +341,7 @@ func TestHostileMemory(t *testing.T) {
 
 // TestMutatedExchanges runs random mutations behind right checksums through whole exchanges.
 func TestMutatedExchanges(t *testing.T) {
-	rounds := 4000
+	rounds := 2000
 	if testing.Short() || raceEnabled {
 		rounds = 400
 	}

@@ -359,15 +359,9 @@ func FuzzLimit(f *testing.F) {
 // decides all the same as its twin, which is told the time.
 func TestShut(t *testing.T) {
 	shut := 0
-	rapid.Check(t, func(rt *rapid.T) {
-		l := Limit{
-			Events: rapid.Int64Range(1, 50).Draw(rt, "events"),
-			Per:    time.Duration(rapid.Int64Range(int64(10*time.Millisecond), int64(10*time.Second)).Draw(rt, "per")),
-			Burst:  rapid.Int64Range(1, 4).Draw(rt, "burst"),
-		}
-		pauses := rapid.SliceOfN(rapid.Int64Range(0, 4*int64(l.Per)/l.Events), 1, 30).Draw(rt, "pauses")
-		costs := rapid.SliceOfN(rapid.Int64Range(1, l.Burst), len(pauses), len(pauses)).Draw(rt, "costs")
-		differ := -1
+	// twins is the first step at which a limiter and its twin differ, -1 if none.
+	twins := func(l Limit, pauses, costs []int64) (differ int) {
+		differ = -1
 		synctest.Test(t, func(*testing.T) {
 			lim, _ := New(l)
 			twin, _ := New(l)
@@ -391,9 +385,21 @@ func TestShut(t *testing.T) {
 				time.Sleep(time.Duration(pause))
 			}
 		})
-		require.Equal(rt, -1, differ)
-	})
+		return differ
+	}
+	second := int64(time.Second)
+	require.Equal(t, -1, twins(PerSecond(1), []int64{second / 10, 0, second / 2, 0}, []int64{1, 1, 1, 1}))
 	require.NotZero(t, shut)
+	rapid.Check(t, func(t *rapid.T) {
+		l := Limit{
+			Events: rapid.Int64Range(1, 50).Draw(t, "events"),
+			Per:    time.Duration(rapid.Int64Range(int64(10*time.Millisecond), int64(10*time.Second)).Draw(t, "per")),
+			Burst:  rapid.Int64Range(1, 4).Draw(t, "burst"),
+		}
+		pauses := rapid.SliceOfN(rapid.Int64Range(0, 4*int64(l.Per)/l.Events), 1, 30).Draw(t, "pauses")
+		costs := rapid.SliceOfN(rapid.Int64Range(1, l.Burst), len(pauses), len(pauses)).Draw(t, "costs")
+		require.Equal(t, -1, twins(l, pauses, costs))
+	})
 }
 
 // TestShutOpens: what is given back or granted while a limiter refuses is had at once.
