@@ -91,17 +91,22 @@ func TestGoRedisCluster(t *testing.T) {
 		}
 	}
 	// insist tries until the cluster is ready, or ready again.
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
 	insist := func(what string, f func() error) {
 		t.Helper()
-		var err error
-		for ctx.Err() == nil {
-			if err = f(); err == nil {
+		for {
+			err := f()
+			if err == nil {
 				return
 			}
 			c.ReloadState(ctx)
-			time.Sleep(10 * time.Millisecond) // as a service would
+			select {
+			case <-again.C:
+			case <-ctx.Done():
+				t.Fatalf("%s: %v", what, err)
+			}
 		}
-		t.Fatalf("%s: %v", what, err)
 	}
 	for i := range 300 {
 		insist("set", func() error { return c.Set(ctx, fmt.Sprintf("key:%d", i), i, 0).Err() })

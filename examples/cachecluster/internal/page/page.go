@@ -45,13 +45,10 @@ type State struct {
 	Acts   bool      `json:"acts"`   // nodes can be killed and started from here
 	Nodes  []Node    `json:"nodes"`  // in a fixed order
 	Runs   []Run     `json:"runs"`   // of slots, in their order
-	Events []Event   `json:"events"` // newest last, at most MaxEvents
+	Events []Event   `json:"events"` // newest last, at most dash.MaxEvents
 	Bars   []Bar     `json:"bars"`   // hit ratios of policies, once they are measured
 	Totals Totals    `json:"totals"`
 }
-
-// MaxEvents is the most events that a State should carry.
-const MaxEvents = 60
 
 // What Node.State may be.
 const (

@@ -33,12 +33,12 @@ type Options struct {
 
 // View is a dashboard's state. It is safe for concurrent use.
 type View struct {
-	o Options
+	o      Options
+	events dash.Recent[page.Event]
 
-	mu     sync.Mutex
-	events []page.Event      // guarded by mu
-	bars   []page.Bar        // guarded by mu
-	last   map[string]sample // guarded by mu
+	mu   sync.Mutex
+	bars []page.Bar        // guarded by mu
+	last map[string]sample // guarded by mu
 }
 
 // sample is a count at a time, for rates.
@@ -61,12 +61,7 @@ func (v *View) Add(e page.Event) {
 	if e.At.IsZero() {
 		e.At = time.Now()
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.events = append(v.events, e)
-	if len(v.events) > page.MaxEvents {
-		v.events = slices.Delete(v.events, 0, len(v.events)-page.MaxEvents)
-	}
+	v.events.Add(e)
 }
 
 // AddNode adds an event of a node's.
@@ -118,8 +113,9 @@ func (v *View) State() any {
 		s.Totals.HitRatio = hits / float64(reads)
 	}
 	s.Totals.Serving, s.Totals.Shards = len(served), len(v.o.Config.Shards)
+	s.Events = v.events.Events()
 	v.mu.Lock()
-	s.Events, s.Bars = slices.Clone(v.events), slices.Clone(v.bars)
+	s.Bars = slices.Clone(v.bars)
 	v.mu.Unlock()
 	return s
 }
